@@ -1,4 +1,4 @@
-"""Moments as text, and how long a day is."""
+"""Moments as text, how long a day is, and the codes that depend on what time it is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 DAY: Final = 86_400.0
+# Codes of certificates that are outside of their validity; a wrong clock of ours causes them too.
+TIME_CODES: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
 
 
 def moment(seconds: float, precision: str = "seconds") -> str:

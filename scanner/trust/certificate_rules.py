@@ -44,9 +44,6 @@ VALIDITY_LIMITS: Final = (
     (_epoch(2018, 3, 1), 825),
 )
 
-# Codes of certificates that are outside of their validity; a wrong clock of ours causes them too.
-TIME_CODES: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
-
 # Worst first, in the order in which causes take precedence: what stops a client before anything else would.
 ORDER: Final = {
     code: place

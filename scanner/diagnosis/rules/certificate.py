@@ -14,8 +14,8 @@ from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.parts import ChainSetting
 from scanner.diagnosis.rules.clock import resting_on
 from scanner.model.evidence import FetchedIssuer
-from scanner.times import DAY, moment
-from scanner.trust.certificate_rules import TIME_CODES, usages
+from scanner.times import DAY, TIME_CODES, moment
+from scanner.trust.certificate_rules import usages
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from scanner.x509.certificate import Certificate
 from scanner.x509.extensions import KEY_ENCIPHERMENT

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, Literal
+from collections.abc import Iterator, Sequence
+from typing import Final
 from weakref import WeakKeyDictionary
 
-from scanner.fleet.correlate.domains import MAX_NAME, host_of, registrable
-from scanner.fleet.correlate.facts import MAX_TEXT, Facts, PageSighting, Reached, Sighting, Validity, Witness
+from scanner.fleet.correlate.domains import MAX_NAME
+from scanner.fleet.correlate.facts import Facts, PageSighting, Sighting
+from scanner.fleet.correlate.facts_builder import MAX_ISSUER_TEXT, FactsBuilder
 from scanner.model.evidence import EndpointEvidence, Evidence
-from scanner.trust.certificate_rules import TIME_CODES
 from scanner.trust.portal_pages import page_of
 from scanner.trust.revocation import issuer_of_leaf
 from scanner.trust.transparency import Transparency
 from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
 from scanner.trust.verdicts import ChainIdentity, ChainVerdict
 
-# Codes by which no store trusts an issuer: an interceptor makes them.
-ISSUER_CODES: Final = frozenset({"untrusted-root", "issuer-unknown", "intermediate-unobtainable"})
 EARLY: Final = "certificate-not-yet-valid"
 # States of logs whose promises browsers believe, or believed when they were made
 LOGS_IN_USE: Final = frozenset({"qualified", "usable", "readonly", "retired"})
-# Issuers are followed upwards through what was sent; no real chain is longer.
-MAX_DEPTH: Final = 10
-# Characters kept of an issuer's name: a certificate has room for 200 kB of it.
-MAX_ISSUER_TEXT: Final = 1024
 
 
 _Chain = tuple[frozenset[str], Sequence[tuple[str | None, str | None]], tuple[str, int, int] | None]
-# What verdicts say of chains, as ``Gathering.chain`` takes it: made once for each, and kept as long as its verdicts are.
+# What verdicts say of chains, as ``FactsBuilder.chain`` takes it: made once for each, and kept as long as its verdicts are.
 _chains: Final[WeakKeyDictionary[ChainIdentity, _Chain]] = WeakKeyDictionary()
 
 
@@ -52,7 +46,7 @@ def facts_of(
         return None
     endpoints = tuple(zip(evidence.endpoints, (*verdicts, *(None,) * len(evidence.endpoints)), strict=False))
     name = evidence.target.name
-    found = Gathering(name, int(evidence.started))
+    found = FactsBuilder(name, int(evidence.started))
     for endpoint, verdict in endpoints:
         if not endpoint.completions and (verdict is None or verdict.trusted):
             continue
@@ -132,94 +126,3 @@ def _sightings_of(
         or any(each is not None and each.publicly_trusted and each.trusted for each in verdicts),
         product=found.product,
     )
-
-
-class Gathering:
-    """The facts of one target while they are gathered."""
-
-    def __init__(self, name: str, local: int) -> None:
-        self.name, self.local = name, local
-        self.validity: dict[Validity, None] = {}
-        self.untrusted = False
-        self.witnesses: dict[Witness, None] = {}
-        self.pages: dict[PageSighting, None] = {}
-        self.reach: dict[Reached, None] = {}
-        self.incomplete = False
-        self.sightings: list[Sighting] = []
-
-    def chain(
-        self,
-        codes: frozenset[str],
-        sent: Sequence[tuple[str | None, str | None]],
-        leaf: tuple[str, int, int] | None,
-    ) -> str | None:
-        """Take in what the stores say of the chain of one address: ``codes`` of what stops them, (subject, issuer) of each
-        certificate as ``sent``, SHA-256 and validity of its ``leaf``. Return what marks addresses that may be in one hand."""
-        if leaf is None:
-            return None
-        for code in sorted(codes & TIME_CODES):
-            self.validity[Validity(code, *leaf)] = None
-        if not codes & ISSUER_CODES:
-            return f"certificate:{leaf[0]}"
-        self.incomplete = self.incomplete or bool(codes - {"untrusted-root"} & ISSUER_CODES)
-        top = top_issuer(sent)
-        if top is None:
-            return f"certificate:{leaf[0]}"
-        self.untrusted = True
-        return f"issuer:{top}"[:MAX_TEXT]
-
-    def date(self, address: str, date: float | None, local_time: float | None, mark: str | None) -> None:
-        """Take in what a server said of the present in an HTTP answer."""
-        if date is not None and local_time is not None:
-            via = (f"address:{address}",) if mark is None else (f"address:{address}", mark)
-            self.witnesses[Witness("http-date", registrable(self.name), int(date), int(local_time), None, via)] = None
-
-    def sct(self, operator: str, time: float) -> None:
-        """Take in a log's promise that verifies; it tells something of our clock only if it lies ahead of it."""
-        if int(time) > self.local:
-            self.witnesses[Witness("sct", operator, int(time), self.local)] = None
-
-    def answer(
-        self, source: Literal["ocsp", "crl"], url: str, signed: Iterable[float | None], next_update: float | None
-    ) -> None:
-        """Take in a signed answer on revocation, after all chains. Its times are there only if its signature verifies; it counts
-        only for a CA that some store trusts."""
-        times = [time for time in signed if time is not None]
-        if times and not self.untrusted and (host := host_of(url)):
-            until = None if next_update is None else int(next_update)
-            self.witnesses[Witness(source, registrable(host), int(max(times)), self.local, until)] = None
-
-    def reached(self, url: str, reached: bool) -> None:
-        """Take in whether a host that certificates name was reached."""
-        if host := host_of(url):
-            self.reach[Reached(host, reached)] = None
-
-    def facts(self) -> Facts | None:
-        """Return the record; ``None`` if it is empty."""
-        of_itself = self.validity or self.untrusted or self.pages or self.sightings
-        if not (of_itself or self.witnesses or self.reach or self.incomplete):
-            return None
-        # most targets tell only what was fetched, which has nothing to do with their own name
-        domain = registrable(self.name) if of_itself else ""
-        return Facts(
-            self.local, domain, tuple(self.validity), self.untrusted, tuple(self.witnesses), tuple(self.pages),
-            tuple(self.reach), self.incomplete, tuple(self.sightings),
-        )  # fmt: skip
-
-
-def top_issuer(chain: Sequence[tuple[str | None, str | None]]) -> str | None:
-    """Return the name of the issuer at the top of a chain, as far as it was sent.
-
-    ``chain`` is (subject, issuer) of each certificate as sent, leaf first, ``None`` where it cannot be read. ``None``
-    where the leaf cannot be read, or names itself as its issuer.
-    """
-    if not chain or chain[0][1] is None or chain[0][0] == chain[0][1]:
-        return None
-    by_subject = {subject: issuer for subject, issuer in reversed(chain[1:]) if subject and issuer}
-    top = chain[0][1]
-    for _ in range(MAX_DEPTH):
-        above = by_subject.get(top)
-        if above is None or above == top:
-            break
-        top = above
-    return top

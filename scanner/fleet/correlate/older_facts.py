@@ -7,16 +7,18 @@ something only where our clock was behind, are left out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
 from scanner.fleet.correlate.facts import MAX_ITEMS, Facts, Sighting, Text, seconds
-from scanner.fleet.correlate.gather import MAX_ISSUER_TEXT, Gathering
+from scanner.fleet.correlate.facts_builder import ISSUER_CODES, MAX_ISSUER_TEXT, FactsBuilder
 from scanner.model.evidence import Completion, RevocationAnswer
+from scanner.times import TIME_CODES
 
 _Items = Meta(max_length=MAX_ITEMS)
+_TELLING: Final = TIME_CODES | ISSUER_CODES
 
 
 class _Target(Struct, frozen=True):
@@ -83,11 +85,15 @@ def older_facts(finding: Mapping[str, Any]) -> Facts | None:
 
 
 def _may_tell(endpoint: Mapping[str, Any]) -> bool:
-    """Return False if an address tells nothing, as most do: its chain is trusted and no HTTP answer was asked for."""
+    """Return False if an address tells nothing, as most do: no server's time, nothing that a clock or an interceptor makes."""
+    if "untrusted_issuer" in endpoint:
+        return True
     if "observed" in endpoint and any("date" in one for one in endpoint["observed"].get("completions", {}).values()):
         return True
-    trust = endpoint["trust"]
-    return bool(trust) and not any(store["trusted"] for store in trust.values())
+    stores = endpoint["trust"].values()
+    if any(store["trusted"] for store in stores):
+        return False
+    return any(code in _TELLING for store in stores for code in store.get("errors") or (store["error"],))
 
 
 def _facts_of(read: _Finding) -> Facts | None:
@@ -95,17 +101,18 @@ def _facts_of(read: _Finding) -> Facts | None:
     if local is None:
         return None
     name = (target.sni or target.host)[:MAX_ISSUER_TEXT]
-    found = Gathering(name, local)
+    found = FactsBuilder(name, local)
     certificates = {each.sha256: each for each in read.certificates}
     for endpoint in read.endpoints:
         chain = [certificates.get(sha256, _Certificate()) for sha256 in endpoint.chain]
         leaf = chain[0] if chain else _Certificate()
         begins, ends = seconds(leaf.not_before), seconds(leaf.not_after)
         validity = None if begins is None or ends is None else (leaf.sha256, begins, ends)
-        codes = {code for store in endpoint.trust.values() for code in store.errors or (store.error or "",)}
-        if any(store.trusted for store in endpoint.trust.values()):
-            codes = set()
-        mark = found.chain(frozenset(codes), [(each.subject, each.issuer) for each in chain], validity)
+        stores = endpoint.trust.values()
+        codes = frozenset(code for store in stores for code in store.errors or (store.error or "",))
+        if any(store.trusted for store in stores):
+            codes = frozenset()
+        mark = found.chain(codes, [(each.subject, each.issuer) for each in chain], validity)
         for completion in endpoint.observed.completions.values():
             found.date(endpoint.address, completion.date, completion.local_time, mark)
         if endpoint.untrusted_issuer is not None and validity is not None:

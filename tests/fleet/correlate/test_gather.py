@@ -11,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from scanner.fleet.correlate.facts import Facts, Reached, Validity, Witness, facts_from_json
-from scanner.fleet.correlate.gather import MAX_ISSUER_TEXT, facts_of, top_issuer
+from scanner.fleet.correlate.facts_builder import MAX_ISSUER_TEXT
+from scanner.fleet.correlate.gather import facts_of
 from scanner.model.evidence import (
     Completion,
     Elsewhere,
@@ -135,23 +136,6 @@ def test_a_missing_issuer_is_waited_for() -> None:
     told = facts(evidence(at(answered([chain()[0]]))))
     assert told is not None
     assert told.incomplete
-
-
-@pytest.mark.parametrize(
-    ("sent", "key"),
-    [
-        ([], None),
-        ([(None, None)], None),
-        ([("CN=a", "CN=a")], None),
-        ([("CN=a", "CN=b")], "CN=b"),
-        ([("CN=a", "CN=b"), ("CN=b", "CN=c")], "CN=c"),
-        ([("CN=a", "CN=b"), ("CN=c", "CN=c"), ("CN=b", "CN=c")], "CN=c"),
-        ([("CN=a", "CN=b"), ("CN=b", "CN=c"), ("CN=c", "CN=b")], "CN=b"),  # a circle ends somewhere
-        ([("CN=a", "CN=b"), (None, None), ("CN=x", "CN=y")], "CN=b"),
-    ],
-)
-def test_the_topmost_issuer_of_what_was_sent(sent: list[tuple[str | None, str | None]], key: str | None) -> None:
-    assert top_issuer(sent) == key
 
 
 def test_verified_scts_ahead_of_our_clock_are_witnesses() -> None:
