@@ -38,6 +38,7 @@ from scanner.net.dns.message_wire import read_answer_untrusted as read_short_unt
 from scanner.net.http.response import read_answer_untrusted as read_http_untrusted
 from scanner.output import dumps_line
 from scanner.run.inputs import RunInputs, make_judgement
+from scanner.run.judgement import TargetJudgement
 from scanner.run.scan import Callbacks
 from scanner.run.wiring import open_run
 from scanner.starttls import NeedData, dialogue
@@ -530,7 +531,7 @@ def hostile(*, rounds: int = 3) -> list[dict[str, Any]]:
             assert endpoint.probe.flight is not None
             parts = endpoint.probe.flight.certificates
             read = _seconds(lambda: verifier.leaf_key(parts[0]))  # noqa: B023
-            judged = _seconds(lambda: scan.judgement.next_question(evidence.target, endpoint, AT))  # noqa: B023
+            judged = _seconds(lambda: TargetJudgement(scan.judgement).next_question(evidence.target, endpoint, AT))  # noqa: B023
             verdicts = scan.judgement.verdicts(evidence)
             assert verdicts[0] is not None
             problems = ",".join({item.code for item in verdicts[0].stores["mozilla"].problems})

@@ -38,7 +38,7 @@ from scanner.model.evidence import (
 from scanner.model.findings import Finding
 from scanner.net.pacing import Pacer
 from scanner.output import dumps_line
-from scanner.run.judgement import Judgement
+from scanner.run.judgement import Judgement, TargetJudgement
 from scanner.run.scan import Callbacks, Scan
 from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.intermediates import Intermediates
@@ -216,7 +216,8 @@ def _conclude(scan: Scan, portion: Sequence[Evidence], precomputed: _Precomputed
         if precomputed is not None:
             precomputed.chain = evidence.target.row % CHAINS
         (endpoint,) = evidence.endpoints
-        question = scan.judgement.next_question(evidence.target, endpoint, evidence.started)
+        judging = TargetJudgement(scan.judgement)
+        question = judging.next_question(evidence.target, endpoint, evidence.started)
         assert question is None
-        scan._conclude(evidence, scan.judgement.verdicts(evidence), owned=False, final=False)
+        scan._conclude(evidence, judging.verdicts(evidence), owned=False, final=False)
     return time.process_time() - begun

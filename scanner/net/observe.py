@@ -60,6 +60,13 @@ class FollowUp(CompletionRequest, Protocol):
     def offer(self) -> Offer: ...
 
 
+NextQuestion = Callable[[Target, EndpointEvidence, float], FollowUp | None]
+
+
+def _no_question(target: Target, endpoint: EndpointEvidence, started: float) -> None:
+    return None
+
+
 class TimeBudget:
     """Seconds that a target may still spend on the network. Waiting for its turn is not counted."""
 
@@ -72,7 +79,6 @@ class TimeBudget:
 class ProbeServices(Struct, frozen=True, kw_only=True):
     """What targets are observed with.
 
-    ``next_question`` decides the next follow-up of an address; its third argument is the target's starting time.
     ``open_dialogue`` returns the dialogue before TLS, ``alpn_of`` the ALPN names of a protocol. ``is_banned`` returns True for an
     address that must not be contacted. ``now`` is trio's time; the method of the run's own clock costs less than the default.
     """
@@ -81,7 +87,6 @@ class ProbeServices(Struct, frozen=True, kw_only=True):
     completer: Completer
     resolver: AddressResolver
     pacer: Pacer
-    next_question: Callable[[Target, EndpointEvidence, float], FollowUp | None]
     open_dialogue: Callable[[str, str], Dialogue | None]
     alpn_of: Callable[[str], tuple[bytes, ...]]
     is_banned: Callable[[str], bool] | None = None
@@ -98,9 +103,12 @@ class Observer:
         self.services = services
         self.now = services.now
 
-    async def observe(self, target: Target, started: float, *, unhurried: bool = False) -> Evidence:
+    async def observe(
+        self, target: Target, started: float, next_question: NextQuestion, *, unhurried: bool = False
+    ) -> Evidence:
         """Return everything that one target gives; ``started`` is the wall-clock time to note (seconds since the epoch).
 
+        ``next_question`` is given the target, the evidence of an address and ``started``, and returns the next follow-up there.
         ``unhurried``: its name was asked for in vain while many others were, so it is asked for alone and with more patience."""
         begun = self.now()
         dns: DnsAnswer | None = None
@@ -116,7 +124,7 @@ class Observer:
             addresses = self._order(dns)
         if self.services.is_banned is not None:
             addresses = [address for address in addresses if not self.services.is_banned(address)]
-        probes = _TargetProbes(self, target, started)
+        probes = _TargetProbes(self, target, started, next_question)
         if self.config.all_addresses and len(addresses) > 1:
             endpoints = await probes.of_every(addresses[:MAX_ADDRESSES])
         else:
@@ -151,7 +159,7 @@ class Observer:
     async def probe_once(self, target: Target, address: str, left: float) -> tuple[EndpointEvidence, float]:
         """Connect once to a further address of a target that has ``left`` seconds. Return the evidence and the seconds left."""
         budget = TimeBudget(left)
-        probes = _TargetProbes(self, target, 0.0)
+        probes = _TargetProbes(self, target, 0.0, _no_question)
         probe = await probes.probe(address, MODERN, target.sni, budget, self.followup_seconds(budget))
         return EndpointEvidence(address, probe), budget.left
 
@@ -171,12 +179,13 @@ class Observer:
 class _TargetProbes:
     """The connections to one target."""
 
-    __slots__ = ("_alpn", "_observer", "_started", "_target", "attempts", "bugs")
+    __slots__ = ("_alpn", "_next_question", "_observer", "_started", "_target", "attempts", "bugs")
 
-    def __init__(self, observer: Observer, target: Target, started: float) -> None:
+    def __init__(self, observer: Observer, target: Target, started: float, next_question: NextQuestion) -> None:
         self._observer = observer
         self._target = target
         self._started = started
+        self._next_question = next_question
         self._alpn = observer.services.alpn_of(target.protocol)
         self.attempts = 0
         self.bugs: list[str] = []  # our own exceptions, each of which cost a probe or the rest of the follow-ups
@@ -219,7 +228,7 @@ class _TargetProbes:
         completions: dict[str, Completion] = {}
         if observer.config.enumerate:
             budget = TimeBudget(observer.config.timeout * ENUMERATE_TIMES)
-        next_question = observer.services.next_question
+        next_question = self._next_question
         try:
             while (question := next_question(target, endpoint, self._started)) is not None and budget.left > 0:
                 wait = observer.followup_seconds(budget)

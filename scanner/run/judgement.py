@@ -86,15 +86,14 @@ class Judgement:
         self,
         target: Target,
         endpoint: EndpointEvidence,
-        started: float,
+        verdict: ChainVerdict | None,
         wants_date: Callable[[str], bool] | None = None,
     ) -> Question | None:
-        """Return the follow-up to make next at an address; ``None`` if nothing is open.
+        """Return the follow-up to make next at an address with this verdict; ``None`` if nothing is open.
 
         ``wants_date`` returns True for a name whose server may be asked for the date; without it each is.
         """
         config = self._config
-        verdict = self.verdict_at_start(target, endpoint, started)
         return next_question(
             target,
             endpoint,
@@ -172,3 +171,27 @@ class Judgement:
         for diagnosis in finding["diagnoses"]:
             diagnosis.pop("confirm", None)
         return finding
+
+
+class TargetJudgement:
+    """Judges one target while it is observed, and verifies what its address sent once for all who ask."""
+
+    __slots__ = ("_endpoint", "_judgement", "_verdict", "_wants_date")
+
+    def __init__(self, judgement: Judgement, wants_date: Callable[[str], bool] | None = None) -> None:
+        self._judgement = judgement
+        self._wants_date = wants_date
+        self._endpoint: EndpointEvidence | None = None
+        self._verdict: ChainVerdict | None = None
+
+    def next_question(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
+        """Return the follow-up to make next at an address; ``None`` if nothing is open."""
+        verdict = self._verdict = self._judgement.verdict_at_start(target, endpoint, started)
+        self._endpoint = endpoint
+        return self._judgement.next_question(target, endpoint, verdict, self._wants_date)
+
+    def verdicts(self, evidence: Evidence) -> list[ChainVerdict | None]:
+        """Return the verdicts of all addresses, parallel to ``evidence.endpoints``."""
+        if len(evidence.endpoints) == 1 and evidence.endpoints[0] is self._endpoint:
+            return [self._verdict]
+        return self._judgement.verdicts(evidence)

@@ -38,12 +38,11 @@ from msgspec.structs import replace
 from scanner.caching import Cache, given_size
 from scanner.diagnosis.assembly import finding_record
 from scanner.diagnosis.case import NO_FLEET
-from scanner.diagnosis.questions import Question
 from scanner.errors import describe_caught, joined
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.fleet.correlate.fold import REASONS, Fold
 from scanner.model.config import ScanConfig
-from scanner.model.evidence import EndpointEvidence, Evidence, InvalidRow, Target
+from scanner.model.evidence import Evidence, InvalidRow, Target
 from scanner.model.findings import Finding
 from scanner.net.conditions import Conditions
 from scanner.net.lookups.plan import CertificateLookups
@@ -51,7 +50,7 @@ from scanner.net.observe import Observer
 from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
 from scanner.net.sockets import EXHAUSTED
 from scanner.run.date_requests import DateRequests
-from scanner.run.judgement import Judgement
+from scanner.run.judgement import Judgement, TargetJudgement
 from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import RowQueue, RowSource
 from scanner.run.spool import Spool, SpoolError, evidence_bytes, finding_bytes
@@ -174,10 +173,6 @@ class Scan:
             pacing=self._pacer.statistics(),
             reading_finished=queue is not None and queue.finished,
         )
-
-    def next_question(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
-        """Return the follow-up to make next at an address, as far as this run still has a use for the answer."""
-        return self.judgement.next_question(target, endpoint, started, self._wants_date)
 
     def _wants_date(self, name: str) -> bool:
         return self.fold.clock.wants_witnesses and self._date_requests.allow(name)
@@ -318,9 +313,9 @@ class Scan:
             await conditions.ready()
         mark = None if conditions is None else conditions.mark()
         try:
-            started = self._clock()
-            evidence = await services.observer.observe(target, started, unhurried=attempt > 1)
-            verdicts: Verdicts = judgement.verdicts(evidence)
+            started, judging = self._clock(), TargetJudgement(judgement, self._wants_date)
+            evidence = await services.observer.observe(target, started, judging.next_question, unhurried=attempt > 1)
+            verdicts: Verdicts = judging.verdicts(evidence)
             if services.post_probe is not None:
                 evidence = await services.post_probe.look_up(evidence, verdicts)
             if services.lookups is not None:

@@ -139,7 +139,6 @@ async def _open_services(
                 completer=make_completer(inputs, clock),
                 resolver=resolver,
                 pacer=pacer,
-                next_question=scan.next_question,
                 open_dialogue=_open_dialogue,
                 alpn_of=_alpn_of,
                 is_banned=is_excluded if len(exclusions) else None,

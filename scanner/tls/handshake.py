@@ -29,6 +29,7 @@ the 30 that CPython keeps in an object without a dictionary of its own (1.7 us f
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,6 +65,8 @@ MAX_MESSAGE: Final = 2**18
 MAX_FLIGHT: Final = 2**19
 # Warning alerts before the flight ends: real servers send one (unrecognized_name); OpenSSL gives up after 5.
 MAX_WARNING_ALERTS: Final = 5
+# of a message: type, length of 24 bits
+_HEADER: Final = struct.Struct(">BBH").unpack_from
 _CLOSE_NOTIFY: Final = bytes((c.ALERT_WARNING, c.ALERT_CLOSE_NOTIFY))
 
 PublicKeyOf = Callable[[bytes], "CertificatePublicKeyTypes | None"]
@@ -233,7 +236,8 @@ class ClientHandshake:
         buffer = self._partial + content
         start, end = 0, len(buffer)
         while (body := start + 4) <= end:
-            length = int.from_bytes(buffer[start + 1 : body], "big")
+            kind, high, low = _HEADER(buffer, start)
+            length = high << 16 | low
             if length > MAX_MESSAGE:
                 raise DecodeError("handshake", f"message of {length} bytes", 1)
             stop = body + length
@@ -242,7 +246,7 @@ class ClientHandshake:
             self._pending = stop < end
             message = buffer[start:stop]
             start = stop
-            found = _HANDLERS[self.state].get(message[0])
+            found = _HANDLERS[self.state].get(kind)
             if found is None:
                 self._unexpected_untrusted(message)
                 continue

@@ -6,18 +6,21 @@ once, as a ``HelloTemplate``.
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 from scanner.tls import constants as c
 from scanner.tls.key_share import KeyMaterial
 from scanner.tls.offers import SSL3, TLS12, TLS13, Offer
-from scanner.tls.wire import codes, u16, vector8, vector16
+from scanner.tls.wire import codes, u16, vector8, vector16, vector24
 
 # Some load balancers hang on a ClientHello of 256 to 511 bytes (RFC 7685 section 1): those are padded to 512.
 _INTOLERANT_FROM: Final = 256
 _INTOLERANT_BELOW: Final = 512
 # The first record says TLS 1.0 where 1.3 or 1.2 is offered (RFC 8446 appendix D.4): old servers look only there.
 _COMPATIBLE_RECORD_VERSION: Final = 0x0301
+# type, length, length of the list, type of name and length of the name
+_SERVER_NAME: Final = struct.Struct(">HHHBH").pack
 
 
 def _extension(kind: int, body: bytes) -> bytes:
@@ -93,17 +96,18 @@ class HelloTemplate:
 
     def message(self, random: bytes, session_id: bytes, sni: str | None) -> bytes:
         """Return the ClientHello message, header included. ``random`` has 32 bytes, ``session_id`` at most 32."""
-        body = self._head + random + len(session_id).to_bytes(1, "big") + session_id + self._tail
-        if self._extensions is not None:
-            extensions = self._extensions
-            if sni is not None:
-                name = sni.encode("ascii")
-                size = len(name)
-                # server_name_list of one host_name (RFC 6066 section 3)
-                head = (size + 5 << 40 | size + 3 << 24 | size).to_bytes(7, "big")
-                extensions = b"\x00\x00" + head + name + extensions
-            length = 4 + len(body) + 2 + len(extensions)
-            if _INTOLERANT_FROM <= length < _INTOLERANT_BELOW:
-                extensions += _extension(c.EXT_PADDING, bytes(max(_INTOLERANT_BELOW - length - 4, 0)))
-            body += len(extensions).to_bytes(2, "big") + extensions
-        return b"\x01" + len(body).to_bytes(3, "big") + body
+        start = b"%b%b%c%b%b" % (self._head, random, len(session_id), session_id, self._tail)
+        if self._extensions is None:
+            return b"\x01" + vector24(start)
+        name = padding = b""
+        if sni is not None:
+            size = len(sni)
+            # server_name_list of one host_name (RFC 6066 section 3)
+            name = _SERVER_NAME(c.EXT_SERVER_NAME, size + 5, size + 3, 0, size) + sni.encode("ascii")
+        size = len(name) + len(self._extensions)
+        length = 4 + len(start) + 2 + size
+        if _INTOLERANT_FROM <= length < _INTOLERANT_BELOW:
+            padding = _extension(c.EXT_PADDING, bytes(max(_INTOLERANT_BELOW - length - 4, 0)))
+            size += len(padding)
+        head = b"\x01" + (len(start) + 2 + size).to_bytes(3, "big")
+        return b"".join((head, start, size.to_bytes(2, "big"), name, self._extensions, padding))

@@ -14,7 +14,7 @@ from msgspec import Struct
 from scanner.model.evidence import ClientAuthRequest
 from scanner.tls import constants as c
 from scanner.tls.offers import TLS12, TLS13
-from scanner.tls.wire import DecodeError, Reader, code_and_vector, whole_vector
+from scanner.tls.wire import DecodeError, Reader, code_and_vector, cut_short, whole_vector
 
 # Longest chain that is kept: real ones have up to 5 or 6, curl and OpenSSL verify at most 100 deep.
 MAX_CERTIFICATES: Final = 100
@@ -69,7 +69,7 @@ def server_hello_untrusted(body: bytes) -> ServerHello:
     version, random, size = _HELLO_START(body)
     at = 35 + size
     if at > end:
-        raise DecodeError(what, f"{size} bytes wanted, {end - 35} left", 35)
+        raise cut_short(body, 34, 1, what)
     if size > 32:
         raise DecodeError(what, "session id of more than 32 bytes", at)
     if at + 3 > end:
@@ -153,17 +153,27 @@ def certificate_untrusted(body: bytes, *, tls13: bool) -> tuple[tuple[bytes, ...
         reader = Reader(body, what)
         reader.vector(1)
         raise reader.error("request context is not empty")
-    entries = Reader(whole_vector(body, 3, what, 1 if tls13 else 0), what)
+    entries = whole_vector(body, 3, what, 1 if tls13 else 0)
     certificates: list[bytes] = []
     leaf_extensions: dict[int, bytes] = {}
-    while entries.position < entries.end:
+    stop, end = 0, len(entries)
+    while (at := stop) < end:
         if len(certificates) == MAX_CERTIFICATES:
-            raise entries.error(f"more than {MAX_CERTIFICATES} certificates")
-        certificates.append(entries.vector(3))
-        if tls13 and (block := entries.vector(2)):
-            extensions = extensions_untrusted(block, "CertificateEntry extensions")
-            if len(certificates) == 1:
-                leaf_extensions = extensions
+            raise DecodeError(what, f"more than {MAX_CERTIFICATES} certificates", at)
+        start = at + 3
+        stop = start + int.from_bytes(entries[at:start], "big")
+        if stop > end:
+            raise cut_short(entries, at, 3, what)
+        certificates.append(entries[start:stop])
+        if tls13:
+            at, start = stop, stop + 2
+            stop = start + int.from_bytes(entries[at:start], "big")
+            if stop > end:
+                raise cut_short(entries, at, 2, what)
+            if stop > start:
+                extensions = extensions_untrusted(entries[start:stop], "CertificateEntry extensions")
+                if len(certificates) == 1:
+                    leaf_extensions = extensions
     return tuple(certificates), leaf_extensions
 
 

@@ -19,6 +19,15 @@ class DecodeError(Exception):
         self.offset = offset
 
 
+def cut_short(data: bytes, at: int, width: int, what: str) -> DecodeError:
+    """Return the error to raise for a vector at ``at`` that ends behind the end of ``data``; its length has ``width`` bytes."""
+    start = at + width
+    left = len(data) - start
+    if left < 0:
+        return DecodeError(what, "ends early", at)
+    return DecodeError(what, f"{_number(data[at:start])} bytes wanted, {left} left", start)
+
+
 class Reader:
     """A cursor over one structure, named ``what`` in error messages. Every method raises ``DecodeError``.
 
@@ -37,15 +46,6 @@ class Reader:
         """Return the error to raise for ``reason`` at the present position."""
         return DecodeError(self._what, reason, self.position)
 
-    def take(self, count: int) -> bytes:
-        """Return the next ``count`` bytes."""
-        start = self.position
-        stop = start + count
-        if stop > self.end:
-            raise self.error(f"{count} bytes wanted, {self.end - start} left")
-        self.position = stop
-        return self._data[start:stop]
-
     def number(self, width: int) -> int:
         """Return the next ``width`` bytes as a number, big-endian."""
         start = self.position
@@ -60,10 +60,7 @@ class Reader:
         start = self.position + width
         stop = start + _number(self._data[self.position : start])
         if stop > self.end:
-            if start > self.end:
-                raise self.error("ends early")
-            self.position = start
-            raise self.error(f"{stop - start} bytes wanted, {self.end - start} left")
+            raise cut_short(self._data, self.position, width, self._what)
         self.position = stop
         return self._data[start:stop]
 
@@ -85,10 +82,8 @@ def whole_vector(data: bytes, width: int, what: str, at: int = 0) -> bytes:
     start = at + width
     size, left = _number(data[at:start]), len(data) - start
     if size != left:
-        if left < 0:
-            raise DecodeError(what, "ends early", at)
         if size > left:
-            raise DecodeError(what, f"{size} bytes wanted, {left} left", start)
+            raise cut_short(data, at, width, what)
         raise DecodeError(what, f"{left - size} bytes left over", start + size)
     return data[start:]
 
@@ -97,7 +92,7 @@ def code_and_vector(data: bytes, what: str) -> tuple[int, bytes]:
     """Return a 16-bit code point and the content of the vector behind it, which fills the rest. Raises ``DecodeError``."""
     if len(data) < 2:
         raise DecodeError(what, "ends early", 0)
-    return _number(data[:2]), whole_vector(data, 2, what, 2)
+    return data[0] << 8 | data[1], whole_vector(data, 2, what, 2)
 
 
 def u16(value: int) -> bytes:

@@ -33,7 +33,7 @@ from scanner.model.evidence import (
 )
 from scanner.net.complete import Completer, CompletionRequest, TargetService
 from scanner.net.dns.caa_tlsa import CaaAnswer, TlsaAnswer
-from scanner.net.observe import FollowUp, Observer, ProbeServices
+from scanner.net.observe import FollowUp, NextQuestion, Observer, ProbeServices
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober, Timing
 from scanner.net.sockets import OutOfResources
@@ -244,7 +244,6 @@ def observer_in(scenario: Scenario, config: ScanConfig | None = None, **changes:
         "completer": cast(Completer, scenario),
         "resolver": scenario,
         "pacer": changes.pop("pacer", None) or pacer_for(config),
-        "next_question": no_question,
         "open_dialogue": lambda protocol, host: None,
         "alpn_of": lambda protocol: (),
         "jitter": Random(1),
@@ -280,12 +279,18 @@ def in_network(addresses: Sequence[str], weather: dict[str, Any] | None = None, 
 
 
 async def observed(
-    scenario: Scenario, config: ScanConfig | None = None, of: Target | None = None, **changes: Any
+    scenario: Scenario,
+    config: ScanConfig | None = None,
+    of: Target | None = None,
+    *,
+    next_question: NextQuestion = no_question,
+    **changes: Any,
 ) -> tuple[Evidence, float]:
     """Return the evidence of a target, and the seconds that it took."""
     async with everything_closed(scenario):
         watch = Stopwatch()
-        evidence = await observer_in(scenario, config, **changes).observe(of or target(), 1000.0)
+        observer = observer_in(scenario, config, **changes)
+        evidence = await observer.observe(of or target(), 1000.0, next_question)
         return evidence, watch.seconds
 
 

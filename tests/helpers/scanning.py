@@ -89,9 +89,7 @@ class Run:
         )
         self.post_probe = given.pop("post_probe", None)
         self.conditions = given.pop("conditions", None)
-        self.observer = observer_in(
-            self.scenario, self.config, pacer=self.pacer, next_question=self.judgement.next_question, **given
-        )
+        self.observer = observer_in(self.scenario, self.config, pacer=self.pacer, **given)
 
     async def of(self, rows: Any) -> list[Finding]:
         """Scan these rows and return the findings."""

@@ -28,6 +28,7 @@ from tests.helpers.network import (
     Step,
     asking,
     in_network,
+    no_question,
     observed,
     observer_in,
 )
@@ -264,7 +265,7 @@ async def test_back_off_has_jitter(clock: MockClock) -> None:
     observer = observer_in(scenario)
     async with trio.open_nursery() as nursery:
         for address in V4:
-            nursery.start_soon(observer.observe, target(address), 0.0)
+            nursery.start_soon(observer.observe, target(address), 0.0, no_question)
     again = sorted(scenario.starts())[len(V4) :]
     assert len(set(again)) == len(V4)
 

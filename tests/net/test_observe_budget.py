@@ -21,6 +21,7 @@ from tests.helpers.network import (
     asking,
     for_ever,
     in_network,
+    no_question,
     observed,
     observer_in,
     pacer_for,
@@ -93,7 +94,7 @@ async def test_waiting_for_ones_turn_is_not_spent(clock: MockClock) -> None:
     results = []
 
     async def one() -> None:
-        results.append(await observer.observe(target(V4[0]), 0.0))
+        results.append(await observer.observe(target(V4[0]), 0.0, no_question))
 
     async with trio.open_nursery() as nursery:
         for _ in range(100):
@@ -123,7 +124,7 @@ async def test_no_target_fails_for_what_this_machine_lacks(clock: MockClock) -> 
     results: list[Evidence] = []
 
     async def one(number: int) -> None:
-        results.append(await observer.observe(target(f"198.51.{number // 200}.{number % 200}"), 0.0))
+        results.append(await observer.observe(target(f"198.51.{number // 200}.{number % 200}"), 0.0, no_question))
 
     async with trio.open_nursery() as nursery:
         for number in range(1000):

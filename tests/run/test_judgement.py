@@ -11,7 +11,7 @@ from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
 from scanner.fleet.correlate.gather import facts_of
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Failure, RevocationAnswer
-from scanner.run.judgement import Judgement
+from scanner.run.judgement import Judgement, TargetJudgement
 from tests.helpers import evidence, pki
 from tests.helpers.evidence import AT, HOST, answered, at, failed
 
@@ -53,8 +53,8 @@ def test_certificate_is_judged_at_the_time_the_fleet_agrees_on() -> None:
 
 def test_healthy_address_leaves_no_question() -> None:
     (endpoint,) = evidence.evidence(answered()).endpoints
-    assert judgement().next_question(evidence.target(), endpoint, AT) is None
-    asked = judgement(enumerate=True).next_question(evidence.target(), endpoint, AT)
+    assert TargetJudgement(judgement()).next_question(evidence.target(), endpoint, AT) is None
+    asked = TargetJudgement(judgement(enumerate=True)).next_question(evidence.target(), endpoint, AT)
     assert asked is not None and asked.name == "http"
 
 

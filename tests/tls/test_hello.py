@@ -22,7 +22,7 @@ class Hello:
         body = Reader(reader.vector(3), "ClientHello body")
         reader.done()
         self.version = body.number(2)
-        self.random = body.take(32)
+        self.random = body.number(32).to_bytes(32, "big")
         self.session_id = body.vector(1)
         self.suites = body.codes16()
         assert body.vector(1) == b"\x00"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scanner.tls.wire import DecodeError, Reader, codes, vector8, vector16, vector24, whole_vector
+from scanner.tls.wire import DecodeError, Reader, code_and_vector, codes, vector8, vector16, vector24, whole_vector
 
 VECTORS = [(vector8, 1), (vector16, 2), (vector24, 3)]
 
@@ -42,13 +42,12 @@ def test_a_list_of_codes_has_an_even_length() -> None:
         (lambda reader: reader.number(2), "short: ends early at byte 1"),
         (lambda reader: reader.vector(2), "short: ends early at byte 1"),
         (lambda reader: reader.vector(1), "short: 5 bytes wanted, 0 left at byte 2"),
-        (lambda reader: reader.take(3), "short: 3 bytes wanted, 1 left at byte 1"),
         (lambda reader: reader.codes16(), "short: ends early at byte 1"),
     ],
 )
 def test_nothing_reads_beyond_the_end(read: Callable[[Reader], Any], error: str) -> None:
     reader = Reader(b"\x00\x05", "short")
-    reader.take(1)
+    reader.number(1)
     with pytest.raises(DecodeError) as caught:
         read(reader)
     assert str(caught.value) == error
@@ -68,9 +67,31 @@ def test_a_whole_vector_is_as_long_as_it_says(data: bytes, error: str) -> None:
     assert str(caught.value) == error
 
 
+def test_a_whole_vector_may_begin_later() -> None:
+    assert whole_vector(b"xx\x02ab", 1, "one", 2) == b"ab"
+    with pytest.raises(DecodeError, match="one: 3 bytes wanted, 2 left at byte 3"):
+        whole_vector(b"xx\x03ab", 1, "one", 2)
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"\x00", "one: ends early at byte 0"),
+        (b"\x00\x1d\x00", "one: ends early at byte 2"),
+        (b"\x00\x1d\x00\x03ab", "one: 3 bytes wanted, 2 left at byte 4"),
+        (b"\x00\x1d\x00\x01ab", "one: 1 bytes left over at byte 5"),
+    ],
+)
+def test_where_a_code_and_a_vector_break(data: bytes, error: str) -> None:
+    assert code_and_vector(b"\x00\x1d\x00\x02ab", "one") == (0x1D, b"ab")
+    with pytest.raises(DecodeError) as caught:
+        code_and_vector(data, "one")
+    assert str(caught.value) == error
+
+
 def test_leftovers_are_an_error_that_names_their_offset() -> None:
     reader = Reader(b"ab", "block")
-    reader.take(1)
+    reader.number(1)
     with pytest.raises(DecodeError, match="block: 1 bytes left over at byte 1") as caught:
         reader.done()
     assert (caught.value.what, caught.value.offset) == ("block", 1)
