@@ -7,7 +7,8 @@ Design: rules say by their signature what they look at, and are asked where ther
 
 - Of the negotiation alone (``group_claims(negotiation)``): memoised functions of it.
 - Of the chain and what comes with it (``certificate_claims(chain, setting)``): asked once for a chain, a setting and a
-  second, and kept with the chain (``chain_report``). So a fleet under one expired intermediate costs no more than a healthy one.
+  second, and kept with the chain (``chain_report``). So a fleet under one expired intermediate costs little more than a healthy
+  one.
 - Of one address (``refusal_claims(case)``) or of the target (``dns_claims(evidence, context)``): called.
 
 Claims are merged by code. A certificate error on any address is an error of the target, since some clients meet it, while
