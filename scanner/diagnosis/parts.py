@@ -29,6 +29,7 @@ from scanner.model.evidence import FetchedIssuer, Negotiation, RevocationAnswer
 from scanner.model.findings import CertificateSource, EndpointRecord, TrustRecord
 from scanner.trust.interceptors import by_issuer
 from scanner.trust.transparency import Transparency, TransparencyVerdict
+from scanner.trust.untrusted_issuer import reaches_anchor
 from scanner.trust.verdicts import ChainIdentity, ChainVerdict
 from scanner.x509.certificate import Certificate
 
@@ -90,7 +91,7 @@ class ChainReport:
 class ChainPart:
     """What findings say of one chain. ``sent`` is its DER, ``certificates`` what was sent, both empty where something of it cannot
     be parsed; ``completing`` are certificates that a path needed and the server did not send. ``is_strange``: something in
-    between may have made the chain.
+    between may have made the chain; ``tells_alike``: of targets with the chain and no more, the fleet learns the same.
     """
 
     __slots__ = (
@@ -102,6 +103,7 @@ class ChainPart:
         "is_strange",
         "reports",
         "sent",
+        "tells_alike",
         "trust",
     )
 
@@ -118,8 +120,9 @@ class ChainPart:
         )
         self.trust = trust_records(verdict)
         self.completing = _completing(verdict)
-        # what answers on revocation, at one second, tell the fleet; and facts as a finding holds them
-        self.facts: tuple[tuple[Answers, int], Struct | None] | None = None
+        # what a target tells the fleet by these answers on revocation, second and domain; and facts as a finding holds them
+        self.tells_alike = _tells_alike(verdict)
+        self.facts: tuple[tuple[Answers, int, str], Struct | None] | None = None
         self.facts_record: tuple[Struct, dict[str, Any]] | None = None
         # the last report, by whether browsers speak the protocol: a fleet has web and mail servers with one chain
         self.reports: dict[bool, ChainReport] = {}
@@ -135,6 +138,17 @@ def part_of(verdict: ChainVerdict) -> ChainPart:
     if part is None:
         part = _parts[identity] = ChainPart(verdict)
     return part
+
+
+def _tells_alike(verdict: ChainVerdict) -> bool:
+    """Return whether the chain alone is what tells the fleet something: neither its issuer nor promises of logs are evidence."""
+    if verdict.trusted:
+        return True
+    if verdict.leaf is None or not reaches_anchor(verdict):
+        return False
+    return all(
+        problem.code != "certificate-not-yet-valid" for store in verdict.stores.values() for problem in store.problems
+    )
 
 
 def trust_records(verdict: ChainVerdict) -> dict[str, TrustRecord]:

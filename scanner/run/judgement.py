@@ -19,6 +19,7 @@ from scanner.diagnosis.engine import flight_of
 from scanner.diagnosis.finding import finding_of
 from scanner.diagnosis.parts import part_of
 from scanner.diagnosis.questions import Question, next_question
+from scanner.fleet.correlate.domains import registrable
 from scanner.fleet.correlate.facts import Facts
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.fleet.correlate.gather import facts_of
@@ -112,12 +113,16 @@ class Judgement:
                 verdicts = [None if each is None or each.error is not None else each for each in verdicts]
                 break
         only = verdicts[0] if len(verdicts) == 1 else None
-        if only is None or not only.is_clean or evidence.issuers or evidence.endpoints[0].completions:
+        if only is None or evidence.issuers or evidence.endpoints[0].completions:
             return facts_of(evidence, verdicts, self._transparency)
-        # such a target tells nothing but what was asked about its revocation, as do all with its chain
-        if not evidence.revocation:
+        if only.trusted and not evidence.revocation:
             return None
-        part, key = part_of(only), (evidence.revocation, int(evidence.started))
+        part = part_of(only)
+        if not part.tells_alike or (only.name is not None and not only.name.matches):
+            return facts_of(evidence, verdicts, self._transparency)
+        # a chain's time is counted by the domains that have it
+        domain = "" if only.trusted else registrable(evidence.target.name)
+        key = (evidence.revocation, int(evidence.started), domain)
         if part.facts is None or part.facts[0] != key:
             part.facts = key, facts_of(evidence, verdicts, self._transparency)
         return cast("Facts | None", part.facts[1])

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
+from scanner.fleet.correlate.gather import facts_of
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Failure, RevocationAnswer
 from scanner.run.judgement import Judgement, TargetJudgement
@@ -96,3 +97,15 @@ def test_targets_with_one_chain_and_the_same_answers_tell_the_same_until_the_nex
     assert first is not None and same is first and nothing is None
     assert later is not None and later.local == first.local + 1
     assert asked_anew is not later
+
+
+@pytest.mark.parametrize(("name", "is_same"), [("b.example.org", True), ("b.example.net", False)])
+def test_targets_with_one_expired_chain_tell_the_same_unless_their_domains_differ(name: str, is_same: bool) -> None:
+    expired = pki.certificate(
+        HOST, issuer=evidence.root(), san=["*.example.org", "*.example.net"], not_after=AT - pki.DAY
+    )
+    judging = judgement()
+    seen = [evidence.evidence(answered([expired]), of=evidence.target(host)) for host in ("a.example.org", name)]
+    first, second = (judging.facts(each, judging.verdicts(each)) for each in seen)
+    assert [first, second] == [facts_of(each, judging.verdicts(each)) for each in seen]
+    assert first is not None and (first is second) == is_same
