@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from scanner.caching import bounded_memo
 from scanner.model.evidence import ClientAuthRequest
 from scanner.tls import constants as c
 from scanner.tls.offers import TLS12, TLS13
@@ -118,6 +119,8 @@ def alpn_untrusted(body: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
+# Servers of one kind and configuration send the same few bytes.
+@bounded_memo(256, 256)
 def encrypted_extensions_untrusted(body: bytes) -> tuple[bool, str | None]:
     """Return (server name acknowledged, ALPN protocol) of EncryptedExtensions (RFC 8446 section 4.3.1)."""
     what = "EncryptedExtensions"
