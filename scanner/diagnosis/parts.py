@@ -17,8 +17,7 @@ depends on beside the chain must be in its setting.
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
-from weakref import WeakKeyDictionary
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -30,7 +29,7 @@ from scanner.model.findings import CertificateSource, EndpointRecord, TrustRecor
 from scanner.trust.interceptors import by_issuer
 from scanner.trust.transparency import Transparency, TransparencyVerdict
 from scanner.trust.untrusted_issuer import reaches_anchor
-from scanner.trust.verdicts import ChainIdentity, ChainVerdict
+from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate
 
 Answers = tuple[RevocationAnswer, ...]
@@ -128,15 +127,12 @@ class ChainPart:
         self.reports: dict[bool, ChainReport] = {}
 
 
-_parts: Final[WeakKeyDictionary[ChainIdentity, ChainPart]] = WeakKeyDictionary()
-
-
 def part_of(verdict: ChainVerdict) -> ChainPart:
     """Return what all findings with this chain have in common, whatever name was asked for."""
     identity = verdict.identity
-    part = _parts.get(identity)
+    part: ChainPart | None = identity.part
     if part is None:
-        part = _parts[identity] = ChainPart(verdict)
+        part = identity.part = ChainPart(verdict)
     return part
 
 

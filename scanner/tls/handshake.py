@@ -22,9 +22,10 @@ What breaks when touched: the transcript. CertificateVerify and Finished cover a
 computes its hash first and adds its own message afterwards. After a HelloRetryRequest the transcript begins with a hash of
 the first hello (RFC 8446 section 4.4.1).
 
-Tried and removed: remembering ServerHellos by their shape, and readers by plain arithmetic beside the careful ones. Now the
-only readers of what is in every flight are plain arithmetic. ``ClientHandshake`` has slots, since it has more attributes than
-the 30 that CPython keeps in an object without a dictionary of its own (1.7 us for a handshake).
+Tried and removed: remembering ServerHellos by their shape (1.5 us for a handshake), and readers by plain arithmetic beside
+careful ones: what is in every flight has one reader, of plain arithmetic. ``ClientHandshake`` has slots, since it has more
+attributes than the 30 that CPython keeps in an object without a dictionary of its own (1.7 us for a handshake). What costs
+most besides the key exchange and the signature is the key schedule: 14 us of 32.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ Each arrow is one HKDF step (RFC 5869). All outputs fit into one block of the ha
 ``Secret`` is the only place that computes one. It copies hash states of ``hashlib`` that have read the padded key: 0.4 us
 with SHA-256 and 0.6 with SHA-384, where ``hmac.digest`` takes 1.2 and 1.6 since it has OpenSSL look the hash up each time.
 A handshake computes nine. Tried and removed: all nine in one function, without calls in between (2 us less for a handshake).
+Tried and slower: the HMAC of ``cryptography`` (0.5 us more for a handshake); several messages in one call is no faster.
 
 The vectors of RFC 8448 (``tests/tls/test_key_schedule.py``) hold all of this.
 """

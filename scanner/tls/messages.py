@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from scanner.caching import bounded_memo
 from scanner.model.evidence import ClientAuthRequest
 from scanner.tls import constants as c
 from scanner.tls.offers import TLS12, TLS13
@@ -75,15 +76,23 @@ def server_hello_untrusted(body: bytes) -> ServerHello:
     if at + 3 > end:
         raise DecodeError(what, "ends early", at + 2 if at + 2 == end else at)
     suite, compression = _HELLO_CHOICE(body, at)
+    session_id = body[35:at]
     extensions = {}
-    if at + 3 < end:
-        extensions = extensions_untrusted(whole_vector(body, 2, what, at + 3), "ServerHello extensions")
+    at += 3
+    if at < end:
+        start = at + 2
+        stop = start + int.from_bytes(body[at:start], "big")
+        if stop > end:
+            raise cut_short(body, at, 2, what)
+        extensions = extensions_untrusted(body[start:stop], "ServerHello extensions")
+        if stop < end:
+            raise DecodeError(what, f"{end - stop} bytes left over", stop)
     selected = extensions.get(c.EXT_SUPPORTED_VERSIONS)
     if selected is not None:
         if len(selected) != 2:
             raise DecodeError(what, "supported_versions is not one version", end)
         version = int.from_bytes(selected, "big")
-    return ServerHello(version, random, body[35:at], suite, compression, extensions)
+    return ServerHello(version, random, session_id, suite, compression, extensions)
 
 
 def key_share_untrusted(body: bytes) -> tuple[int, bytes]:
@@ -110,6 +119,8 @@ def alpn_untrusted(body: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
+# Servers of one kind and configuration send the same few bytes.
+@bounded_memo(256, 256)
 def encrypted_extensions_untrusted(body: bytes) -> tuple[bool, str | None]:
     """Return (server name acknowledged, ALPN protocol) of EncryptedExtensions (RFC 8446 section 4.3.1)."""
     what = "EncryptedExtensions"

@@ -79,9 +79,13 @@ def _once(make: Callable[[Any], _T]) -> _Once[_T]:
 
 
 class ChainIdentity:
-    """What several verdicts have in common, to keep something by: compared by identity, and may be referred to weakly."""
+    """What verdicts on one chain for different names have in common. ``part`` is for whoever describes the chain, who finds there
+    what was described before (``scanner.diagnosis.parts``)."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "part")
+
+    def __init__(self) -> None:
+        self.part: Any = None
 
 
 class ChainVerdict(Struct, frozen=True, dict=True):

@@ -103,7 +103,7 @@ def _sections(counts: RunCounts, fleet: FleetStats | None) -> Iterator[Section]:
         for name, count in causes_seen(total)
     ]
     if causes:
-        yield Section("", _said("cause", "targets", "share", "primary", "codes"), causes, (1, 2, 3))
+        yield Section("", _headings("cause", "targets", "share", "primary", "codes"), causes, (1, 2, 3))
     for column, groups in counts.by.items():
         yield _groups(column, groups)
     if fleet is not None:
@@ -119,16 +119,16 @@ def _of_the_fleet(fleet: FleetStats) -> Iterator[Section]:
         ]
         left_out = len(shared) - MAX_SHARED_SHOWN
         note = f"and {left_out} more in --format json" if left_out > 0 else ""
-        header = _said("code", "shared", "which", "targets", "for example")
+        header = _headings("code", "shared", "which", "targets", "for example")
         yield Section(translate("Causes that several targets share"), header, rows, (3,), note)
     verdicts = list(_verdicts(fleet.correlation.to_json()))
     if verdicts:
-        header = _said("verdict", "about", "targets", "that say so", "causes that it changes")
+        header = _headings("verdict", "about", "targets", "that say so", "causes that it changes")
         yield Section(translate("What the fleet says as a whole"), header, verdicts, (2, 3))
     expiry = list(_expiring(fleet))
     if expiry:
         note = "" if len(expiry) <= MAX_MONTHS_SHOWN else "later ones in --format json"
-        header = _said("month", "services")
+        header = _headings("month", "services")
         yield Section(translate("Certificates that expire"), header, expiry[:MAX_MONTHS_SHOWN], (1,), note)
     latency = fleet.latency.to_json()
     if latency:
@@ -136,7 +136,7 @@ def _of_the_fleet(fleet: FleetStats) -> Iterator[Section]:
             [stage, *(f"{values[name]:.1f}" for name in ("p50", "p90", "p99", "max"))]
             for stage, values in latency.items()
         ]
-        header = _said("stage", "median", "90 %", "99 %", "most")
+        header = _headings("stage", "median", "90 %", "99 %", "most")
         yield Section(translate("Milliseconds that the stages took"), header, rows, (1, 2, 3, 4))
 
 
@@ -189,7 +189,7 @@ def _changes(verdict: Mapping[str, Any], cause: str) -> list[str]:
     return [str(verdict["targets"]), str(verdict["said"]), ", ".join(changes)]
 
 
-def _said(*words: str) -> tuple[str, ...]:
+def _headings(*words: str) -> tuple[str, ...]:
     """Return headings in the language of the output."""
     return tuple(translate(word) for word in words)
 
@@ -223,5 +223,5 @@ def _groups(column: str, groups: Mapping[str, GroupCounts]) -> Section:
         rows.append([value or NO_VALUE, str(counts.findings), *outcomes, failing, causes])
     left_out = len(ordered) - MAX_GROUPS_SHOWN
     note = f"and {left_out} smaller groups (--format json has them all)" if left_out > 0 else ""
-    header = (column, *_said("targets"), *OUTCOMES, *_said("failing", "most frequent causes"))
+    header = (column, *_headings("targets"), *OUTCOMES, *_headings("failing", "most frequent causes"))
     return Section("", header, rows, range(1, 7), note)
