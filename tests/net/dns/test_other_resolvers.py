@@ -74,7 +74,7 @@ def asked(
     )
 
     async def main() -> tuple[Elsewhere, ...]:
-        observer = observer_in(scenario, config, pacer=pacer_for(config), next_question=lambda *_: None)
+        observer = observer_in(scenario, config, pacer=pacer_for(config))
         others = OtherResolvers(
             cast(Resolver, several),
             observer,
