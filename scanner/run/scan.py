@@ -4,9 +4,13 @@ Problem: a hundred thousand targets, each a few round trips away, each to be ans
 memory and whatever happens: to the target, to this machine, to us.
 
 Design: a row queue is filled by a thread (``row_queue``); workers in one nursery take a row each, observe its target
-(``net.observe``), and have it judged by plain calls (``judgement``). Nothing is awaited between judging and writing, so a
-finding is never half made when a run is stopped. There are more workers than may be connected, since one that waits for a
-resolver or for the turn of its address needs no connection.
+(``net.observe``), and leave it to one task (``_conclude_observed``) that has it judged by plain calls (``judgement``) and writes
+its finding. Nothing is awaited between judging and writing, so a finding is never half made when a run is stopped. There are
+more workers than may be connected, since one that waits for a resolver or for the turn of its address needs no connection.
+
+Targets are concluded together, all that were observed in one turn of the event loop, because that is cheaper: judging takes
+some thousand functions, which are read into the processor's caches once for a hundred targets. Concluding each target where
+it was observed cost 6 % of a target's CPU more with one certificate for all hosts, and 9 % with one for each.
 
 Some findings cannot be final when their target was observed. They wait, in memory and beyond a bound on disk (``spool``):
 
@@ -66,6 +70,9 @@ MAX_SHARING: Final = 50_000
 # Failures kept while nothing has worked yet; so many of a run in which nothing ever does are written late.
 MAX_EARLY: Final = 5000
 NOTHING_ANSWERED: Final = "nothing and nobody answered this machine in this run, no resolver either"
+# Targets that may have been observed and wait to be concluded: they wait for a turn of the event loop, which a few hundred share,
+# or once a run for what is read in a thread. At some 20 kB each.
+MAX_OBSERVED: Final = 2000
 # What a row takes in memory, with some tags.
 ROW_BYTES: Final = 1000
 # Seconds between tries to read that data while this machine has no file left.
@@ -152,6 +159,11 @@ class Scan:
         self._reprobes: Spool[tuple[Target, bool]] = Spool(lambda item: ROW_BYTES)
         # what failed before anything worked
         self._early: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
+        # what was observed and is to be concluded; the task that does that, while it sleeps; and whether there will be no more
+        self._observed: list[tuple[Evidence, Verdicts, bool]] = []
+        self._concluder: trio.lowlevel.Task | None = None
+        self._all_observed = False
+        self._concluded = trio.Event()  # of those that are observed: they are taken to be concluded
         self._early_loopback = False  # some of it is of this machine's own addresses
         self._resolved = self._unresolved = False  # some name was answered for; some name was not, for whatever reason
         self._date_requests = DateRequests()
@@ -202,6 +214,20 @@ class Scan:
         ``before_settling`` is awaited when only what waits for the fleet is left.
         """
         queue = self._queue = RowQueue(rows)
+        self._all_observed = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._conclude_observed, nursery)
+            await self._observe_all(queue, services)
+            await self._settle_early(services.conditions)
+            await self._reprobe(services)
+            self._all_observed = True
+            self._wake_concluder()
+        if before_settling is not None:
+            await before_settling()
+        await self._settle()
+
+    async def _observe_all(self, queue: RowQueue, services: Services) -> None:
+        """Observe the target of each row once."""
         async with trio.open_nursery() as nursery:
 
             def start_tasks(ready: int) -> None:
@@ -213,11 +239,6 @@ class Scan:
 
             self._pacer.on_slot_yielded = lambda: start_tasks(min(queue.ready, 1))
             await queue.read_all(start_tasks)
-        await self._settle_early(services.conditions)
-        await self._reprobe(services)
-        if before_settling is not None:
-            await before_settling()
-        await self._settle()
 
     async def _work(self, queue: RowQueue, services: Services) -> None:
         in_flight, recent = self._in_flight, self._recent
@@ -240,7 +261,7 @@ class Scan:
             await self._probe(row, services, owned=owned, attempt=1)
 
     async def _probe(self, target: Target, services: Services, *, owned: bool, attempt: int) -> None:
-        """Observe a target and write its finding, or keep it for whatever it waits for."""
+        """Observe a target and leave it to be concluded, or keep it for whatever it waits for."""
         evidence, verdicts = await self._observe(target, services, attempt)
         if evidence.dns is not None:
             if evidence.dns.doubt is None:
@@ -257,12 +278,45 @@ class Scan:
             if self._early.waiting >= MAX_EARLY:
                 await self._settle_early(conditions)
             return
-        if self._load is not None and [verdict for verdict in verdicts if verdict is not None and not verdict.is_clean]:
-            await self._read_ahead()
-        self._conclude(evidence, verdicts, owned=owned, final=False)
-        if self._learnt:
-            self._learnt = False
-            await self._release()
+        while len(self._observed) >= MAX_OBSERVED:
+            await self._concluded.wait()
+        self._observed.append((evidence, verdicts, owned))
+        self._wake_concluder()
+
+    def _wake_concluder(self) -> None:
+        if self._concluder is not None:
+            trio.lowlevel.reschedule(self._concluder)
+            self._concluder = None
+
+    async def _wait_for_observed(self) -> bool:
+        """Wait until something is observed; return False if nothing will be."""
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._concluder = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        while not self._observed and not self._all_observed:
+            self._concluder = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(abort)
+        return bool(self._observed)
+
+    async def _conclude_observed(self, nursery: trio.Nursery) -> None:
+        """Conclude what is observed, until nothing will be any more."""
+        while await self._wait_for_observed():
+            batch, self._observed = self._observed, []
+            self._concluded.set()
+            self._concluded = trio.Event()
+            try:
+                if self._load is not None and any(
+                    verdict is not None and not verdict.is_clean for _, verdicts, _ in batch for verdict in verdicts
+                ):
+                    await self._read_ahead()
+            finally:  # what was observed gets its finding, also where the run is stopped meanwhile
+                for evidence, verdicts, owned in batch:
+                    self._conclude(evidence, verdicts, owned=owned, final=False)
+            if self._learnt:
+                self._learnt = False
+                nursery.start_soon(self._release)
 
     async def _read_ahead(self) -> None:
         """Have a thread read what is first needed for a certificate that is not healthy: it would block the loop for long."""

@@ -59,9 +59,9 @@ def test_any_other_field_makes_another_target(change: dict[str, Any]) -> None:
 def test_a_finding_is_remembered_for_a_limited_number_of_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED", 2)
     scenario = everywhere()
-    hosts = [HOSTS[0], HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[0], HOSTS[2]]
+    hosts = [HOSTS[0], HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[3], HOSTS[0], HOSTS[3]]
     scanned(scenario, rows_of(hosts), ScanConfig(retries=0, concurrency=1), waiting_workers=0)
-    assert [each.sni for each in scenario.connections] == [HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[0]]
+    assert [each.sni for each in scenario.connections] == [HOSTS[0], HOSTS[1], HOSTS[2], HOSTS[3], HOSTS[0]]
 
 
 def test_rows_that_wait_for_one_target_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
