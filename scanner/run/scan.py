@@ -4,7 +4,7 @@ Problem: a hundred thousand targets, each a few round trips away, each to be ans
 memory and whatever happens: to the target, to this machine, to us.
 
 Design: a row queue is filled by a thread (``row_queue``); workers in one nursery take a row each, observe its target
-(``net.observe``), and leave it to one task (``_conclude_observed``) that has it judged by plain calls (``judgement``) and writes
+(``net.observe``), and leave it to one task (``_keep_concluding``) that has it judged by plain calls (``judgement``) and writes
 its finding. Nothing is awaited between judging and writing, so a finding is never half made when a run is stopped. There are
 more workers than may be connected, since one that waits for a resolver or for the turn of its address needs no connection.
 
@@ -70,9 +70,9 @@ MAX_SHARING: Final = 50_000
 # Failures kept while nothing has worked yet; so many of a run in which nothing ever does are written late.
 MAX_EARLY: Final = 5000
 NOTHING_ANSWERED: Final = "nothing and nobody answered this machine in this run, no resolver either"
-# Targets that may have been observed and wait to be concluded: they wait for a turn of the event loop, which a few hundred share,
-# or once a run for what is read in a thread. At some 20 kB each.
-MAX_OBSERVED: Final = 2000
+# Bytes of evidence that wait to be concluded: enough for two hundred ordinary targets. Certificates take seven times as much
+# once they are parsed.
+MAX_OBSERVED_BYTES: Final = 2 << 20
 # What a row takes in memory, with some tags.
 ROW_BYTES: Final = 1000
 # Seconds between tries to read that data while this machine has no file left.
@@ -86,6 +86,11 @@ Verdicts = Sequence[ChainVerdict | None]  # parallel to the endpoints of some ev
 TargetKey = tuple[str, int, str, str | None, str | None]
 # What makes two rows one target
 _key_of: Final[Callable[[Target], TargetKey]] = attrgetter("host", "port", "protocol", "sni", "address")
+
+
+def is_clean(verdicts: Verdicts) -> bool:
+    """Return True if there is nothing wrong with any certificates of a target."""
+    return all(verdict is None or verdict.is_clean for verdict in verdicts)
 
 
 class ScanStatistics(Struct, frozen=True):
@@ -161,9 +166,9 @@ class Scan:
         self._early: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
         # what was observed and is to be concluded; the task that does that, while it sleeps; and whether there will be no more
         self._observed: list[tuple[Evidence, Verdicts, bool]] = []
+        self._observed_bytes = 0
         self._concluder: trio.lowlevel.Task | None = None
         self._all_observed = False
-        self._concluded = trio.Event()  # of those that are observed: they are taken to be concluded
         self._early_loopback = False  # some of it is of this machine's own addresses
         self._resolved = self._unresolved = False  # some name was answered for; some name was not, for whatever reason
         self._date_requests = DateRequests()
@@ -216,7 +221,7 @@ class Scan:
         queue = self._queue = RowQueue(rows)
         self._all_observed = False
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._conclude_observed, nursery)
+            nursery.start_soon(self._keep_concluding)
             await self._observe_all(queue, services)
             await self._settle_early(services.conditions)
             await self._reprobe(services)
@@ -278,10 +283,12 @@ class Scan:
             if self._early.waiting >= MAX_EARLY:
                 await self._settle_early(conditions)
             return
-        while len(self._observed) >= MAX_OBSERVED:
-            await self._concluded.wait()
         self._observed.append((evidence, verdicts, owned))
-        self._wake_concluder()
+        self._observed_bytes += evidence_bytes(evidence)
+        if self._observed_bytes >= MAX_OBSERVED_BYTES:
+            await self._conclude_observed()
+        else:
+            self._wake_concluder()
 
     def _wake_concluder(self) -> None:
         if self._concluder is not None:
@@ -300,23 +307,23 @@ class Scan:
             await trio.lowlevel.wait_task_rescheduled(abort)
         return bool(self._observed)
 
-    async def _conclude_observed(self, nursery: trio.Nursery) -> None:
+    async def _keep_concluding(self) -> None:
         """Conclude what is observed, until nothing will be any more."""
         while await self._wait_for_observed():
-            batch, self._observed = self._observed, []
-            self._concluded.set()
-            self._concluded = trio.Event()
-            try:
-                if self._load is not None and any(
-                    verdict is not None and not verdict.is_clean for _, verdicts, _ in batch for verdict in verdicts
-                ):
-                    await self._read_ahead()
-            finally:  # what was observed gets its finding, also where the run is stopped meanwhile
-                for evidence, verdicts, owned in batch:
-                    self._conclude(evidence, verdicts, owned=owned, final=False)
-            if self._learnt:
-                self._learnt = False
-                nursery.start_soon(self._release)
+            await self._conclude_observed()
+
+    async def _conclude_observed(self) -> None:
+        """Conclude what was observed so far, and then what was held for anything that was learnt by it."""
+        batch, self._observed, self._observed_bytes = self._observed, [], 0
+        try:
+            if self._load is not None and not all(is_clean(verdicts) for _, verdicts, _ in batch):
+                await self._read_ahead()
+        finally:  # what was observed gets its finding, also where the run is stopped meanwhile
+            for evidence, verdicts, owned in batch:
+                self._conclude(evidence, verdicts, owned=owned, final=False)
+        if self._learnt:
+            self._learnt = False
+            await self._release()
 
     async def _read_ahead(self) -> None:
         """Have a thread read what is first needed for a certificate that is not healthy: it would block the loop for long."""
