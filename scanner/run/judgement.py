@@ -186,9 +186,11 @@ class TargetJudgement:
 
     def next_question(self, target: Target, endpoint: EndpointEvidence, started: float) -> Question | None:
         """Return the follow-up to make next at an address; ``None`` if nothing is open."""
-        verdict = self._verdict = self._judgement.verdict_at_start(target, endpoint, started)
-        self._endpoint = endpoint
-        return self._judgement.next_question(target, endpoint, verdict, self._wants_date)
+        verdict = self._judgement.verdict_at_start(target, endpoint, started)
+        question = self._judgement.next_question(target, endpoint, verdict, self._wants_date)
+        # kept for a moment only: parsed certificates may be large, and a follow-up takes its time
+        self._endpoint, self._verdict = (endpoint, verdict) if question is None else (None, None)
+        return question
 
     def verdicts(self, evidence: Evidence) -> list[ChainVerdict | None]:
         """Return the verdicts of all addresses, parallel to ``evidence.endpoints``."""
