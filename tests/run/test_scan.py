@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import threading
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import DnsAnswer, DnsStatus, Evidence, Failure, InvalidRow, Probe
 from scanner.model.findings import Finding
 from scanner.output import OutputFull
+from scanner.run import scan as scan_module
 from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import ROWS_AHEAD, Row
 from tests.helpers import evidence, pki
@@ -348,6 +350,37 @@ def test_a_run_stopped_at_any_moment_has_written_whole_findings() -> None:
 
     done = [trio.run(main, moment / 20, clock=MockClock(autojump_threshold=0.002)) for moment in range(0, 120, 7)]
     assert done[0] < done[-1]
+
+
+def test_what_is_observed_together_is_concluded_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = by_host(scanned(everywhere(some_expired), rows_of(HOSTS)))
+    monkeypatch.setattr(scan_module, "MAX_OBSERVED_BYTES", 0)
+    alone = by_host(scanned(everywhere(some_expired), rows_of(HOSTS)))
+    assert {host: codes(finding) for host, finding in together.items()} == {
+        host: codes(finding) for host, finding in alone.items()
+    }
+
+
+def test_what_was_observed_has_its_finding_where_the_run_is_stopped_meanwhile() -> None:
+    """The run is stopped while it reads what only findings of unhealthy targets need."""
+    entered, go_on = threading.Event(), threading.Event()
+
+    def load() -> None:
+        entered.set()
+        go_on.wait(10)
+
+    async def main() -> list[Finding]:
+        watched = Run(everywhere(some_expired), options={"load": load})
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watched.of, rows_of(HOSTS))
+            while not entered.is_set():
+                await trio.sleep(0.001)
+            nursery.cancel_scope.cancel()
+            go_on.set()
+        return watched.findings
+
+    findings = trio.run(main)
+    assert EXPIRED & set(by_host(findings))
 
 
 def test_statistics_during_a_run() -> None:
