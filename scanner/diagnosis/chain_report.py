@@ -73,9 +73,9 @@ def _setting(case: Case) -> ChainSetting:
 
 
 def _report(chain: ChainVerdict, setting: ChainSetting) -> ChainReport:
-    claims, failed, negotiation = list[Claim](), list[str](), setting.negotiation
-    if setting.sent and (negotiation.signature_valid is False or negotiation.finished_valid is False):
-        ask(claims, failed, flight_claims, negotiation, chain)
+    claims, failed = list[Claim](), list[str]()
+    if setting.sent:
+        ask(claims, failed, flight_claims, setting.negotiation, chain)
     ask(claims, failed, key_claims, chain, setting)
     before = len(failed)
     of_certificates: list[Claim] = []
@@ -84,16 +84,14 @@ def _report(chain: ChainVerdict, setting: ChainSetting) -> ChainReport:
         answered = {claim.code for claim in of_certificates}
         of_certificates += [claim for claim in plain_claims(chain) if claim.code not in answered]
     claims += of_certificates
-    if setting.staple is not None or setting.answers or (chain.leaf is not None and chain.leaf.must_staple):
-        ask(claims, failed, revocation_claims, chain, setting)
+    ask(claims, failed, revocation_claims, chain, setting)
     transparency = staple = None
     try:
         transparency = transparency_of(chain, setting)
         staple = None if setting.staple is None or setting.revocation == "off" else staple_of(chain, setting)
     except BaseException as error:  # noqa: BLE001 - our own bug costs their records
         failed.append(describe_caught("SCTs and staple", error))
-    if transparency is not None:
-        ask(claims, failed, transparency_claims, chain, setting, transparency)
+    ask(claims, failed, transparency_claims, chain, setting, transparency)
     return ChainReport(setting, tuple(claims), tuple(failed), transparency, staple)
 
 

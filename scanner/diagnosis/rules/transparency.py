@@ -33,10 +33,12 @@ def transparency_of(chain: ChainVerdict, setting: ChainSetting) -> TransparencyV
     return judge.evaluate(leaf, issuer_of_leaf(chain), at=at, tls=setting.scts, staple=setting.staple)
 
 
-def transparency_claims(chain: ChainVerdict, setting: ChainSetting, judged: TransparencyVerdict) -> Iterator[Claim]:
+def transparency_claims(
+    chain: ChainVerdict, setting: ChainSetting, judged: TransparencyVerdict | None
+) -> Iterator[Claim]:
     """Yield ``no-scts``, ``too-few-scts``, ``unknown-log``, ``log-retired`` and ``sct-invalid``; ``judged`` is ``transparency_of`` them."""
     leaf, at = chain.leaf, setting.at
-    if leaf is None or not setting.public:
+    if judged is None or leaf is None or not setting.public:
         return
     current = leaf.not_before <= at <= leaf.not_after
     if current and judged.satisfied and all(item.status == "valid" for item in judged.scts):
