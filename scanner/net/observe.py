@@ -229,6 +229,9 @@ class _TargetProbes:
         if observer.config.enumerate:
             budget = TimeBudget(observer.config.timeout * ENUMERATE_TIMES)
         next_question = self._next_question
+        # all flights that came in this turn of the event loop are read first, and then their certificates are judged: see
+        # ``scanner.run.scan`` on stages
+        await trio.lowlevel.cancel_shielded_checkpoint()
         try:
             while (question := next_question(target, endpoint, self._started)) is not None and budget.left > 0:
                 wait = observer.followup_seconds(budget)
