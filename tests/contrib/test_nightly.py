@@ -51,7 +51,7 @@ class Nights:
     home: Path
     rows: list[str]
     more: dict[str, str] = field(default_factory=dict)
-    begun: int = 0
+    ended: int = 0
 
     @property
     def state(self) -> Path:
@@ -75,10 +75,10 @@ class Nights:
 
     def night(self, expected: int) -> subprocess.CompletedProcess[str]:
         """Run one night and check its exit status. Nights are named by the second, and no two may begin in the same one."""
-        if int(time.time()) == self.begun:
+        if int(time.time()) == self.ended:
             time.sleep(1 - time.time() % 1)
-        self.begun = int(time.time())
         done = subprocess.run(self.words(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.ended = int(time.time())
         assert done.returncode == expected, done.stderr
         assert f"tlsweep_nightly_exit_status {expected}\n" in self.metrics("tlsweep_nightly")
         assert not list((self.home / "metrics").glob(".*")), "something half-written"
