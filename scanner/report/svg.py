@@ -83,7 +83,7 @@ def _written(element: ElementTree.Element) -> Iterator[str]:
     if name not in _ELEMENTS or element.get("display") == "none" or _is_empty(element):
         return
     inner = "".join(part for child in element for part in _written(child))
-    text = escape(element.text or "") if name == "text" else ""
+    text = escape(printable(element.text or "")) if name == "text" else ""
     if name == "g" and not inner:
         return
     attributes = "".join(f" {key}={quoteattr(value)}" for key, value in _attributes(element))

@@ -78,3 +78,8 @@ def test_characters_that_xml_cannot_hold_do_not_end_the_process() -> None:
     )
     assert "a\\x1b\\x00\\ud800\\ufffe\\x9bxxx" in drawn
     assert len(drawn) < 5000
+
+
+def test_text_that_reverses_what_follows_is_escaped() -> None:
+    drawn = cleaned('<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><text>a\u202eb</text></svg>')
+    assert "a\\u202eb" in drawn
