@@ -63,9 +63,9 @@ def scan(inventory: str, **given: Any) -> int:
     from scanner.cli.user_log import log
     from scanner.net.clocks import LoopClock
     from scanner.process import signals
-    from scanner.run.inventory_scan import prepare
+    from scanner.run.inventory_scan import InventoryScan
 
-    run = prepare(scan_options(inventory, given), log)
+    run = InventoryScan(scan_options(inventory, given), log)
     watched = not given["no_progress"] and cast("TextIO | None", sys.stderr) is not None
     with signals.deferred():
         trio.run(run.run, progress() if watched and sys.stderr.isatty() else None, clock=LoopClock())
