@@ -26,13 +26,8 @@ _FIELDS: Final = {
 
 @click.command(no_args_is_help=True)
 @click.argument("findings", nargs=-1, required=True)
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    help="Findings, one JSON object a line; '-' or absent: standard output; .gz and .zst compress.",
-)
-@click.option("--force", is_flag=True, help="Overwrite an output that exists.")
+@opt.output_option
+@opt.force_option
 @click.option(
     "--certificates",
     multiple=True,

@@ -18,13 +18,8 @@ if TYPE_CHECKING:
 
 @click.command(no_args_is_help=True)
 @click.argument("inventory")
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    help="Findings, one JSON object a line; '-' or absent: standard output; .gz and .zst compress.",
-)
-@click.option("--force", is_flag=True, help="Overwrite an output that exists.")
+@opt.output_option
+@opt.force_option
 @click.option(
     "--resume",
     is_flag=True,
