@@ -11,11 +11,10 @@ import click
 from scanner.cli import INTERRUPTED, language_option
 from scanner.cli import options as opt
 from scanner.cli.output_paths import refuse_overwriting
-from scanner.errors import UsageProblem
 from scanner.language import current_language
 from scanner.text import quoted
 
-# JudgingOptions whose values name files -> fields of ``RunInputs``
+# Options whose values name files -> fields of ``RunInputs``
 _FIELDS: Final = {
     "trust_store": "trust_stores",
     "public_roots": "public_roots",
@@ -102,6 +101,7 @@ def _chosen_values(given: dict[str, Any]) -> dict[str, Any]:
 def _refuse_output(paths: Sequence[str], given: dict[str, Any]) -> None:
     """Raise a ``TlsweepError`` if the output is read too, or exists already."""
     from scanner.output import OutputExists, check_output
+    from scanner.output.draft import exists
 
     output = given["output"]
     if output in (None, "-"):
@@ -113,5 +113,4 @@ def _refuse_output(paths: Sequence[str], given: dict[str, Any]) -> None:
     try:
         check_output(output, force=given["force"])
     except OutputExists:
-        shown = quoted(output, 200)[1:-1]
-        raise UsageProblem(f"the output {shown} exists already: --force overwrites it") from None
+        raise exists(output) from None  # this command has no --resume
