@@ -39,7 +39,7 @@ class Row:
     @property
     def ratio(self) -> float:
         """CPU of this checkout relative to the other."""
-        return statistics.median(one.cpu / other.cpu for one, other in zip(self.here, self.there, strict=True))
+        return median_ratio(self.here, self.there)
 
     @property
     def memory(self) -> float:
@@ -71,6 +71,11 @@ class Row:
         }
 
 
+def median_ratio(costs: Sequence[Cost], others: Sequence[Cost]) -> float:
+    """Return the median, over rounds, of the CPU of one command relative to another."""
+    return statistics.median([one.cpu / other.cpu for one, other in zip(costs, others, strict=True)])
+
+
 def against(
     other: Path, *, hosts: int, rounds: int, concurrency: int, versions: Sequence[str], kinds: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -80,7 +85,7 @@ def against(
     print(f"\nThis checkout beside {other}: {hosts} hosts, concurrency {concurrency}, {rounds} rounds", flush=True)
     rows = [Row("tlsweep --help", 1)]
     with running_farm(hosts, versions=tuple(versions), kinds=tuple(kinds)) as farm:
-        _take_turns(rows[0], other, farm, ["--help"], rounds=max(rounds, 11))
+        _take_turns(rows[0], other, farm, tlsweep("--help"), rounds=max(rounds, 11))
         for kind in kinds:
             for version in versions:
                 row = Row(f"scan by address, TLS {version}, {kind}", hosts)
@@ -94,7 +99,7 @@ def against(
         found = farm.directory / "found.ndjson"
         row = Row("stats of the last scan's findings", hosts)
         rows.append(row)
-        _take_turns(row, other, farm, ["stats", str(found)], rounds=rounds)
+        _take_turns(row, other, farm, tlsweep("stats", str(found)), rounds=rounds)
     print(table(("", "there, CPU µs", "here", "ratio", "peak MB", "ratio"), [row.cells() for row in rows]))
     worst = max(rows[1:], key=lambda row: row.ratio)
     print(f"worst: {worst.title}, {worst.ratio:.3f} (bar {BAR})")
@@ -102,8 +107,7 @@ def against(
     for version in versions:
         healthy, broken = (by_title.get(f"scan by address, TLS {version}, {kind}") for kind in ("distinct", "expired"))
         if healthy is not None and broken is not None:
-            pairs = zip(broken.here, healthy.here, strict=True)
-            ratio = statistics.median(one.cpu / two.cpu for one, two in pairs)
+            ratio = median_ratio(broken.here, healthy.here)
             print(f"one expired intermediate to a healthy estate, TLS {version}: {ratio:.2f} (bar {EXPIRED_BAR})")
     return [{"title": "checkouts", "rows": [row.record() for row in rows]}]
 
@@ -112,17 +116,15 @@ def _scans(row: Row, other: Path, job: Job, *, rounds: int) -> None:
     output = job.farm.directory / "found.ndjson"
     argv = command("tlsweep", job, output)
     assert argv is not None
-    _take_turns(row, other, job.farm, argv[3:], rounds=rounds, output=output)
+    _take_turns(row, other, job.farm, argv, rounds=rounds, output=output)
 
 
-def _take_turns(
-    row: Row, other: Path, farm: Farm, arguments: list[str], *, rounds: int, output: Path | None = None
-) -> None:
+def _take_turns(row: Row, other: Path, farm: Farm, argv: list[str], *, rounds: int, output: Path | None = None) -> None:
     """Run one command in each checkout in turn, after a warm-up run of each."""
     said: list[Any] = [None, None]
     for number in range(rounds + 1):
         for place, (tree, costs) in enumerate(((other, row.there), (ROOT, row.here))):
-            cost = run(tlsweep(*arguments), home=farm.directory, timeout=TIMEOUT, environment={"PYTHONPATH": str(tree)})
+            cost = run(argv, home=farm.directory, timeout=TIMEOUT, environment={"PYTHONPATH": str(tree)})
             if cost.exit not in (0, 1):
                 raise CommandError(f"{row.title}: exit status {cost.exit} in {tree}")
             if number:

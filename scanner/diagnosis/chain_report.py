@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from scanner.diagnosis.case import BROWSER_PROTOCOLS, Case
 from scanner.diagnosis.claim import Claim
@@ -17,7 +17,8 @@ from scanner.model.evidence import Negotiation
 from scanner.tls.offers import RSA_KX
 from scanner.trust.verdicts import ChainVerdict
 
-_NO_NEGOTIATION = Negotiation()
+# Of a target without a flight.
+NO_NEGOTIATION: Final = Negotiation()
 
 
 def ask(claims: list[Claim], failed: list[str], rule: Callable[..., Iterable[Claim]], *about: Any) -> None:
@@ -54,7 +55,7 @@ def _setting(case: Case) -> ChainSetting:
     first = endpoint.probe.flight
     return ChainSetting(
         context.at // 1.0,
-        _NO_NEGOTIATION if flight is None else flight.negotiation,
+        NO_NEGOTIATION if flight is None else flight.negotiation,
         flight is not None and bool(flight.certificates),
         None if flight is None else flight.ocsp_response,
         () if flight is None else flight.scts,

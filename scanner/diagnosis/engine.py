@@ -59,16 +59,6 @@ from scanner.model.findings import Cause, DiagnosisRecord, Outcome
 from scanner.tls.offers import TLS12
 from scanner.trust.verdicts import ChainVerdict
 
-__all__ = [
-    "Context",
-    "Diagnosis",
-    "diagnose",
-    "diagnose_cases",
-    "diagnose_certificates",
-    "flight_of",
-    "not_fully_judged",
-]
-
 Rule = Callable[[Case], Iterable[Claim]]
 
 # Rules on one address, by what they look at.

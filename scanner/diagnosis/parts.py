@@ -65,7 +65,7 @@ class ChainSetting(Struct, frozen=True):
 class ChainReport:
     """What rules say of a chain in a setting. ``failed`` names bugs of ours that cost a part of it. ``fields``
     are those of an endpoint's record that the report decides, ``outline`` the claims merged by code, for where there are no others:
-    each is made when it is first wanted, by ``assemble`` and ``conclusion``.
+    each is made when it is first wanted, by ``assembly`` and ``conclusion``.
     """
 
     __slots__ = ("claims", "failed", "fields", "outline", "setting", "staple", "transparency")

@@ -21,8 +21,6 @@ MISSING: Final = "charts are left out, their tables are there: pip install 'tlsw
 
 # Characters of a text in a chart: the longest that fit beside a bar have some 40.
 MAX_TEXT: Final = 200
-# What is no character of XML 1.0 (section 2.2), and other controls.
-_NOT_XML: Final = re.compile("[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _SVG: Final = "{http://www.w3.org/2000/svg}"
 _ELEMENTS: Final = frozenset({"svg", "g", "path", "line", "rect", "text"})
@@ -54,9 +52,9 @@ def draw(specification: Mapping[str, Any]) -> str:
 
 
 def _harmless(value: Any) -> Any:
-    """Return a specification whose texts are short and valid in XML: else the library aborts the process."""
+    """Return a specification whose texts are short and printable: where they are not valid in XML, the library aborts the process."""
     if isinstance(value, str):
-        return _NOT_XML.sub(lambda found: printable(found[0]), shorten(value, MAX_TEXT))
+        return printable(shorten(value, MAX_TEXT))
     if isinstance(value, Mapping):
         return {key: _harmless(inner) for key, inner in value.items()}
     return [_harmless(inner) for inner in value] if isinstance(value, (list, tuple)) else value
@@ -83,7 +81,7 @@ def _written(element: ElementTree.Element) -> Iterator[str]:
     if name not in _ELEMENTS or element.get("display") == "none" or _is_empty(element):
         return
     inner = "".join(part for child in element for part in _written(child))
-    text = escape(printable(element.text or "")) if name == "text" else ""
+    text = escape(element.text or "") if name == "text" else ""
     if name == "g" and not inner:
         return
     attributes = "".join(f" {key}={quoteattr(value)}" for key, value in _attributes(element))

@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from scanner.codec.certificate_dedup import Fragments
-from scanner.diagnosis.case import NO_FLEET, Context
-from scanner.diagnosis.engine import flight_of
+from scanner.diagnosis.case import NO_FLEET, Context, flight_of
 from scanner.diagnosis.finding import finding_of
 from scanner.diagnosis.parts import part_of
 from scanner.diagnosis.questions import Question, next_question
@@ -67,8 +66,7 @@ class Judgement:
 
     def verdict(self, target: Target, endpoint: EndpointEvidence, at: float) -> ChainVerdict | None:
         """Verify the certificates that one address sent; ``None`` where it sent none."""
-        probe = endpoint.probe
-        flight = probe.flight if probe.failure is None else flight_of(endpoint)
+        flight = flight_of(endpoint)
         if flight is None or not flight.certificates:
             return None
         return verify_or_leaf(self.verifier, flight.certificates, name=target.name, at=at)

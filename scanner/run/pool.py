@@ -33,7 +33,8 @@ import trio
 from msgspec.structs import replace
 
 from scanner.diagnosis.assembly import finding_record
-from scanner.diagnosis.engine import Context, diagnose
+from scanner.diagnosis.case import Context
+from scanner.diagnosis.engine import diagnose
 from scanner.errors import TlsweepError
 from scanner.fleet.correlate.fold import Fold
 from scanner.inventory.exclude import mark_excluded

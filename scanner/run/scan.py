@@ -77,7 +77,7 @@ NOTHING_ANSWERED: Final = "nothing and nobody answered this machine in this run,
 MAX_OBSERVED_BYTES: Final = 2 << 20
 # What a row takes in memory, with some tags.
 ROW_BYTES: Final = 1000
-# Seconds between tries to read that data while this machine has no file left.
+# Seconds between tries to read what ``load`` reads, while this machine has no file left.
 LOAD_PAUSE: Final = 0.05
 # Findings written at the end before others have their turn: a turn costs as much as a third of one of them.
 SETTLED_AT_ONCE: Final = 8

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from scanner.diagnosis.case import Context, flight_of
 from scanner.diagnosis.catalogue import rank
-from scanner.diagnosis.engine import Context, diagnose, flight_of
+from scanner.diagnosis.engine import diagnose
 from scanner.model.evidence import DnsStatus, Evidence, Failure, Stage
 from tests.helpers import pki
 from tests.helpers.evidence import (

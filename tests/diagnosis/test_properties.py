@@ -8,9 +8,9 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scanner.diagnosis.case import Context
 from scanner.diagnosis.catalogue import CODES, rank
 from scanner.diagnosis.clients.endings import CLIENTS
-from scanner.diagnosis.engine import Context
 from scanner.diagnosis.finding import finding_of
 from scanner.diagnosis.questions import next_question
 from scanner.model.evidence import (

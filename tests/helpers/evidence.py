@@ -11,7 +11,8 @@ from functools import cache
 from typing import Any
 
 from scanner.diagnosis import finding
-from scanner.diagnosis.engine import Context, Diagnosis, diagnose, flight_of
+from scanner.diagnosis.case import Context, flight_of
+from scanner.diagnosis.engine import Diagnosis, diagnose
 from scanner.model.evidence import (
     DnsAnswer,
     DnsStatus,

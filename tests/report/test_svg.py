@@ -82,5 +82,11 @@ def test_characters_that_xml_cannot_hold_do_not_end_the_process() -> None:
 
 
 def test_text_that_reverses_what_follows_is_escaped() -> None:
-    drawn = cleaned('<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"><text>a\u202eb</text></svg>')
+    drawn = draw(
+        {
+            "data": {"values": [{"label": "a\u202eb"}]},
+            "mark": {"type": "text", "limit": 0},
+            "encoding": {"text": {"field": "label"}},
+        }
+    )
     assert "a\\u202eb" in drawn

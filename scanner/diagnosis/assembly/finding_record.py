@@ -27,7 +27,7 @@ from scanner.codec.json_safe import safe_tags, safe_text, safe_value, timestamp
 from scanner.diagnosis.assembly.application_fields import NOT_REQUESTED, application_record, client_auth_record
 from scanner.diagnosis.assembly.revocation_fields import revocation_fields
 from scanner.diagnosis.case import ENUMERATION, Case, accepted_of
-from scanner.diagnosis.chain_report import report_of
+from scanner.diagnosis.chain_report import NO_NEGOTIATION, report_of
 from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.parts import ChainReport
 from scanner.errors import describe_caught
@@ -338,9 +338,6 @@ def negotiation_record(negotiation: Negotiation) -> EndpointRecord:
     if negotiation.hello_retry:
         record["hello_retry"] = True
     return record
-
-
-NO_NEGOTIATION: Final = Negotiation()
 
 
 def _chain_fields(case: Case, failed: list[str]) -> EndpointRecord:

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from scanner.diagnosis.case import Context
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.clients.by_evidence import texts_of
 from scanner.diagnosis.clients.endings import CLIENTS, OK
 from scanner.diagnosis.clients.predict import predict
-from scanner.diagnosis.engine import Context, diagnose
+from scanner.diagnosis.engine import diagnose
 from scanner.model.evidence import Failure
 from scanner.model.findings import DiagnosisRecord
 from tests.helpers import pki

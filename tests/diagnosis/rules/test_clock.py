@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from scanner.diagnosis.engine import Context, Diagnosis, diagnose
+from scanner.diagnosis.case import Context
+from scanner.diagnosis.engine import Diagnosis, diagnose
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict, FleetVerdict
 from scanner.model.evidence import Completion, Stage
 from tests.helpers import pki
