@@ -8,7 +8,7 @@ place among those that are probed.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from scanner.caching import Cache
 from scanner.errors import describe_caught, joined
 from scanner.model.config import ScanConfig
-from scanner.model.evidence import EndpointEvidence, Evidence, FetchedIssuer, Probe, RevocationAnswer
+from scanner.model.evidence import EndpointEvidence, Evidence, FetchedIssuer, RevocationAnswer
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.pacing import Pacer
 from scanner.trust.intermediates import Intermediates
@@ -27,7 +27,6 @@ from scanner.x509.certificate import Certificate
 if TYPE_CHECKING:
     # Loaded with what speaks HTTP when something is asked first: many runs never do.
     from scanner.net.dns.resolver import AddressResolver
-    from scanner.net.http.fetch import Fetcher
     from scanner.net.lookups.sources import RevocationLookups
 
 # Steps from certificate to certificate that are fetched for one chain; the longest paths of the public web have 5.
@@ -67,7 +66,7 @@ class CertificateLookups:
         online: bool,
         aside: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        """``sources`` is called when something is asked first."""
+        """``sources`` is called once, when something is asked first."""
         self._make_sources = sources
         self._opened: RevocationLookups | None = None
         self._intermediates = intermediates
@@ -307,8 +306,7 @@ def _reaches_its_anchor(store: StoreVerdict, verdict: ChainVerdict) -> bool:
 
 
 def _staple_settles(endpoint: EndpointEvidence, leaf: Certificate, issuer: Certificate, at: float) -> bool:
-    probes: Iterator[Probe] = iter((endpoint.probe, *endpoint.followups.values()))
-    for probe in probes:
+    for probe in (endpoint.probe, *endpoint.followups.values()):
         flight = probe.flight
         if flight is not None and flight.ocsp_response is not None and flight.certificates[:1] == (leaf.der,):
             return judge_staple_untrusted(flight.ocsp_response, leaf, issuer, at).status in SETTLED
@@ -329,35 +327,28 @@ async def open_lookups(
 ) -> AsyncIterator[CertificateLookups]:
     """CertificateLookups for the length of the block. ``banned`` gives the entry that excludes a host name or address; ``cache`` is a
     directory for what is kept between runs, ``None`` for nothing; ``clock`` gives seconds since the epoch."""
-    opened: list[tuple[RevocationLookups, Fetcher]] = []
 
     async def turn(host: str) -> None:
         await pacer.acquire(host)
         pacer.release(host)
 
     def sources() -> RevocationLookups:
-        if not opened:
-            from scanner.net.http.disk_cache import DiskCache
-            from scanner.net.http.fetch import Fetcher
-            from scanner.net.lookups.sources import RevocationLookups
+        from scanner.net.http.disk_cache import DiskCache
+        from scanner.net.http.fetch import Fetcher
+        from scanner.net.lookups.sources import RevocationLookups
 
-            ipv6 = config.ipv6 and ipv6_usable
-            fetcher = Fetcher(
-                resolver,
-                private=config.private_urls,
-                banned=banned,
-                # the limits by default are gentler to one host than requests on kept connections need
-                turn=turn if config.rate is not None or config.polite_to_loopback else None,
-                ipv4=config.ipv4 or not ipv6,
-                ipv6=ipv6,
-            )
-            opened.append(
-                (RevocationLookups(fetcher, None if cache is None else DiskCache(cache, clock=clock), clock), fetcher)
-            )
-        return opened[0][0]
+        ipv6 = config.ipv6 and ipv6_usable
+        fetcher = Fetcher(
+            resolver,
+            private=config.private_urls,
+            banned=banned,
+            # the limits by default are gentler to one host than requests on kept connections need
+            turn=turn if config.rate is not None or config.polite_to_loopback else None,
+            ipv4=config.ipv4 or not ipv6,
+            ipv6=ipv6,
+        )
+        opened.push_async_callback(fetcher.aclose)
+        return RevocationLookups(fetcher, None if cache is None else DiskCache(cache, clock=clock), clock)
 
-    try:
+    async with AsyncExitStack() as opened:
         yield CertificateLookups(sources, intermediates, online=config.revocation == "online", aside=pacer.yield_slot)
-    finally:
-        for _, fetcher in opened:
-            await fetcher.aclose()
