@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import trio
 
 from scanner.model.evidence import DnsAnswer, DnsStatus
+from scanner.net.dns.resolver import AddressResolver
+from scanner.net.http.fetch import Fetcher, Turn
 
 Answer = bytes | Callable[[trio.abc.Stream, "Asked"], Awaitable[None]]
 
@@ -128,3 +130,21 @@ class Names:
             entry = entry[min(turn, len(entry) - 1)]
         addresses = tuple(str(address) for address in entry)
         return DnsAnswer(DnsStatus.NOERROR if addresses else DnsStatus.NXDOMAIN, addresses)
+
+
+@asynccontextmanager
+async def open_fetcher(
+    resolver: AddressResolver,
+    *,
+    private: bool = False,
+    banned: Callable[[str], str | None] = lambda _: None,
+    turn: Turn | None = None,
+    ipv4: bool = True,
+    ipv6: bool = True,
+) -> AsyncIterator[Fetcher]:
+    """Open a fetcher for the length of the block, which may ask every public address."""
+    fetcher = Fetcher(resolver, private=private, banned=banned, turn=turn, ipv4=ipv4, ipv6=ipv6)
+    try:
+        yield fetcher
+    finally:
+        await fetcher.aclose()

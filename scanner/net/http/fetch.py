@@ -13,8 +13,7 @@ Faults of the other side are values (``Fetched.error``).
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urljoin
@@ -92,7 +91,11 @@ Turn = Callable[[str], Awaitable[None]]
 
 
 class Fetcher:
-    """Made by :func:`open_fetcher`."""
+    """Fetches for a run, over connections that are kept until ``aclose``.
+
+    ``private`` allows private and loopback addresses; ``banned`` returns the entry that excludes a host name or address;
+    ``turn`` is awaited before each request with the host's name or address, where the run's rate holds for them too.
+    """
 
     def __init__(
         self,
@@ -282,25 +285,3 @@ def _joined(url: Url, location: bytes) -> str:
         return urljoin(url.text, location.decode("latin-1"))
     except ValueError:
         return location.decode("latin-1")
-
-
-@asynccontextmanager
-async def open_fetcher(
-    resolver: AddressResolver,
-    *,
-    private: bool = False,
-    banned: Callable[[str], str | None] = lambda _: None,
-    turn: Turn | None = None,
-    ipv4: bool = True,
-    ipv6: bool = True,
-) -> AsyncIterator[Fetcher]:
-    """Open a fetcher for the length of the block; its connections are closed at the end.
-
-    ``private`` allows private and loopback addresses; ``banned`` returns the entry that excludes a host name or address;
-    ``turn`` is awaited before each request with the host's name or address, where the run's rate holds for them too.
-    """
-    fetcher = Fetcher(resolver, private=private, banned=banned, turn=turn, ipv4=ipv4, ipv6=ipv6)
-    try:
-        yield fetcher
-    finally:
-        await fetcher.aclose()

@@ -11,9 +11,9 @@ import trio
 from trio.testing import MockClock
 
 from scanner.net.http import backend
-from scanner.net.http.fetch import ISSUERS, Fetcher, open_fetcher
+from scanner.net.http.fetch import ISSUERS, Fetcher
 from scanner.net.sockets import open_stream
-from tests.helpers.http import Names, Server, ok, redirect, serving
+from tests.helpers.http import Names, Server, ok, open_fetcher, redirect, serving
 
 # Addresses that nobody here reaches: what would go there goes to the test's server.
 PUBLIC = "1.2.3.4"

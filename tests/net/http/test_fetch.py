@@ -15,9 +15,9 @@ import trio
 from trio.testing import MockClock
 
 from scanner.net.http import fetch
-from scanner.net.http.fetch import CRL, DOWN_SECONDS, ISSUERS, MAX_PER_HOST, OCSP, Fetched, Fetcher, open_fetcher
+from scanner.net.http.fetch import CRL, DOWN_SECONDS, ISSUERS, MAX_PER_HOST, OCSP, Fetched, Fetcher
 from tests.helpers import pki
-from tests.helpers.http import Answer, Asked, Names, Server, ok, redirect, serving
+from tests.helpers.http import Answer, Asked, Names, Server, ok, open_fetcher, redirect, serving
 
 HERE = Names({"ca.example": ["127.0.0.1"], "other.example": ["127.0.0.1"]})
 
