@@ -217,17 +217,13 @@ class Fetcher:
         headers = [(b"User-Agent", b"tlsweep"), (b"Accept", kind.accept.encode()), (b"Accept-Encoding", b"identity")]
         if post is not None:
             headers.append((b"Content-Type", b"application/ocsp-request"))
-        shown = f"[{url.host}]" if ":" in url.host else url.host
-        if (url.scheme, url.port) not in (("http", 80), ("https", 443)):
-            shown = f"{shown}:{url.port}"
-        path = url.text.split("://", 1)[1].partition("/")[2]
-        request = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=f"/{path}")
+        request = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
         reading: dict[str, Any] = {"connect": None, "read": READ_SECONDS, "write": READ_SECONDS, "pool": None}
         try:
             async with self.pool.stream(
                 b"GET" if post is None else b"POST",
                 request,
-                headers=[(b"Host", shown.encode()), *headers],
+                headers=[(b"Host", url.authority.encode()), *headers],
                 content=post,
                 extensions={"timeout": reading},
             ) as response:

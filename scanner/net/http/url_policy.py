@@ -57,6 +57,16 @@ class Url(Struct, frozen=True):
         """Host and port."""
         return self.host, self.port
 
+    @property
+    def authority(self) -> str:
+        """Host and port as the text has them, which is how Host has them too: the port only where it is not the scheme's."""
+        return self.text.split("/", 3)[2]
+
+    @property
+    def target(self) -> str:
+        """Path and query, as they are requested."""
+        return "/" + self.text.split("/", 3)[3]
+
 
 def read_url_untrusted(text: str) -> Url:
     """Read a URL of a certificate or of a redirect. Raises only ``UrlRefused``."""

@@ -11,7 +11,7 @@ import ssl
 from base64 import b64encode
 from random import Random
 from typing import Final
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urljoin
 
 import httpcore
 import trio
@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from scanner.errors import TlsweepError
 from scanner.net.http.backend import one_line
-from scanner.net.http.url_policy import DEFAULT_PORTS, Url, UrlRefused, read_url_untrusted
+from scanner.net.http.url_policy import Url, UrlRefused, read_url_untrusted
 
 # A receiver that restarts is back within a minute: pauses of 1, 2, 4, 8 and 16 s, each half to one and a half of it.
 TRIES: Final = 6
@@ -134,16 +134,14 @@ async def _post(
     pool: httpcore.AsyncConnectionPool, url: Url, authorization: bytes | None, body: bytes
 ) -> tuple[int, dict[bytes, bytes]]:
     headers = [
-        (b"Host", _origin(url).partition("://")[2].encode()),
+        (b"Host", url.authority.encode()),
         (b"User-Agent", b"tlsweep"),
         (b"Content-Type", b"application/json"),
         (b"Content-Length", str(len(body)).encode()),
     ]
     if authorization is not None:
         headers.append((b"Authorization", authorization))
-    path = urlsplit(url.text)
-    target = path.path + (f"?{path.query}" if path.query else "")
-    request = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=target)
+    request = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
     # only the status counts: the body is not read
     async with pool.stream(b"POST", request, headers=headers, content=body) as response:
         return response.status, {name.lower(): value for name, value in response.headers}
@@ -161,8 +159,7 @@ def _next(url: Url, location: bytes) -> Url:
 
 
 def _origin(url: Url) -> str:
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    return f"{url.scheme}://{host}" + ("" if url.port == DEFAULT_PORTS[url.scheme] else f":{url.port}")
+    return f"{url.scheme}://{url.authority}"
 
 
 def _reason(error: BaseException) -> BaseException:
