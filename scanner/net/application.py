@@ -13,8 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-# The client name for protocols that ask for one; reserved by RFC 2606
-_NAME: Final = b"tlsweep.invalid"
+from scanner.starttls.base import CLIENT_NAME
 
 
 class ReplyProgress(Enum):
@@ -124,8 +123,8 @@ def _xmpp_exchange(namespace: str, host: str) -> ApplicationExchange:
 
 # Where TLS begins with the first byte the server speaks first, as it would without TLS; after STARTTLS the client does.
 _EXCHANGES: Final[dict[str, ApplicationExchange]] = {
-    "smtp": ApplicationExchange(b"EHLO " + _NAME + b"\r\n", _QUIT, _numeric),
-    "lmtp": ApplicationExchange(b"LHLO " + _NAME + b"\r\n", _QUIT, _numeric),
+    "smtp": ApplicationExchange(f"EHLO {CLIENT_NAME}\r\n".encode(), _QUIT, _numeric),
+    "lmtp": ApplicationExchange(f"LHLO {CLIENT_NAME}\r\n".encode(), _QUIT, _numeric),
     "smtps": ApplicationExchange(b"", _QUIT, _numeric),
     "imap": ApplicationExchange(b"a NOOP\r\n", b"b LOGOUT\r\n", _IMAP),
     "imaps": ApplicationExchange(b"", b"b LOGOUT\r\n", _IMAP),
