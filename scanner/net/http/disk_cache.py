@@ -183,9 +183,6 @@ class DiskCache:
         finally:
             os.close(directory)
 
-    def _path(self, key: str) -> Path:
-        return self._directory / _name(key)
-
     def _sweep(self, directory: int) -> None:
         """Remove the oldest files until the directory is within its bounds, and what dead processes left."""
         self._files = self._bytes = 0

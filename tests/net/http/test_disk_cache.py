@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -27,6 +28,10 @@ class Clock:
 
 def files(directory: Path) -> list[Path]:
     return sorted((directory / "fetched").iterdir())
+
+
+def path_of(directory: Path, key: str) -> Path:
+    return directory / "fetched" / hashlib.sha256(key.encode()).hexdigest()
 
 
 def test_kept_until_its_time_also_for_another_run(tmp_path: Path) -> None:
@@ -95,7 +100,7 @@ def test_a_file_of_another_key(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, clock=Clock())
     cache.put("a", b"a", NOW + 1)
     [path] = files(tmp_path)
-    path.rename(cache._path("b"))
+    path.rename(path_of(tmp_path, "b"))
     assert cache.get("b") is None
 
 
@@ -112,7 +117,7 @@ def test_the_directory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     cache = DiskCache(tmp_path, clock=Clock(), max_bytes=10_000)
     for number in range(30):
         cache.put(str(number), bytes(1000), NOW + 1)
-        os.utime(cache._path(str(number)), (NOW + number, NOW + number))
+        os.utime(path_of(tmp_path, str(number)), (NOW + number, NOW + number))
     assert sum(path.stat().st_size for path in files(tmp_path)) <= 12_000
     assert cache.get("29") is not None
     assert cache.get("0") is None
@@ -155,7 +160,7 @@ def test_what_it_did_not_write_is_never_removed(tmp_path: Path, monkeypatch: pyt
     (place / ("1" * 64)).symlink_to(target)
     for path in [*precious, target]:
         os.utime(path, (NOW - 1e6, NOW - 1e6))
-    theirs = cache._path("b")
+    theirs = path_of(tmp_path, "b")
     theirs.write_text("precious" * 100)
     for number in range(10):
         cache.put(str(number), b"x" * 50, NOW + 1)
