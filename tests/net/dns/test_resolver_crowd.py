@@ -13,7 +13,6 @@ from __future__ import annotations
 import collections
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.server_programs import Unavailable, find_program, free_port, unbound_command
 from tests.helpers.limited_resolver import NAMES, address
 
 NUMBER = int(os.environ.get("TLSWEEP_CROWD", "2000"))
@@ -33,24 +33,11 @@ ROOT = Path(__file__).resolve().parents[3]
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(60 + NUMBER * ROUNDS // 50)]
 
 
-def free_port() -> int:
-    for _ in range(100):
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-            stream.bind(("127.0.0.1", 0))
-            port: int = stream.getsockname()[1]
-            try:
-                datagrams.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port")
-
-
 def program(name: str, package: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
-    if found is None:
-        pytest.skip(f"{name} is not installed (Debian package {package})")
-    return found
+    try:
+        return find_program(name)
+    except Unavailable as absent:
+        pytest.skip(f"{absent} (Debian package {package})")
 
 
 def answers(port: int) -> bool:
@@ -86,15 +73,11 @@ def running(argv: Sequence[str], port: int, directory: Path) -> Iterator[int]:
 
 
 def unbound(stack: ExitStack, directory: Path) -> int:
+    program("unbound", "unbound")
     port = free_port()
-    records = "\n".join(f'  local-data: "n{n}.{NAMES}. 300 IN A {address(n)}"' for n in range(NUMBER))
-    path = directory / "unbound.conf"
-    path.write_text(
-        f'server:\n  directory: "{directory}"\n  chroot: ""\n  username: ""\n  pidfile: "{directory}/pid"\n'
-        f'  use-syslog: no\n  interface: 127.0.0.1\n  port: {port}\n  local-zone: "." refuse\n'
-        f'  local-zone: "{NAMES}." static\n{records}\nremote-control:\n  control-enable: no\n'
-    )
-    return stack.enter_context(running([program("unbound", "unbound"), "-d", "-c", str(path)], port, directory))
+    names = ((f"n{n}.{NAMES}", address(n)) for n in range(NUMBER))
+    command = unbound_command(directory, port=port, zone=NAMES, addresses=names, options=('local-zone: "." refuse',))
+    return stack.enter_context(running(command, port, directory))
 
 
 def bind(stack: ExitStack, directory: Path) -> int:

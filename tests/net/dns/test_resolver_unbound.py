@@ -8,7 +8,6 @@ authoritative server. Needs Debian's ``unbound``.
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,10 +20,11 @@ import dns.query
 import pytest
 from trio.testing import trio_test
 
+from benchmarks.server_programs import PROGRAM_PATH, free_port
 from scanner.model.evidence import DnsAnswer, DnsStatus
 from scanner.net.dns.resolver import CaaAnswer, open_resolver
 
-UNBOUND = shutil.which("unbound") or shutil.which("unbound", path="/usr/sbin")
+UNBOUND = shutil.which("unbound", path=PROGRAM_PATH)
 
 pytestmark = [
     pytest.mark.servers,
@@ -129,7 +129,7 @@ def _running(directory: Path, config: str, name: str, authority: int = 0) -> Ite
     assert UNBOUND is not None
     words = ""
     for _ in range(5):  # a port that was free a moment ago may be taken by now
-        port = _free_port()
+        port = free_port()
         path = directory / f"{port}.conf"
         path.write_text(config.format(directory=directory, port=port, authority=authority, digest="ab" * 32))
         errors = directory / f"{port}.err"
@@ -144,22 +144,6 @@ def _running(directory: Path, config: str, name: str, authority: int = 0) -> Ite
             process.wait(10)
         words = errors.read_text()[-500:]
     pytest.fail(f"unbound does not start: {words}")
-
-
-def _free_port() -> int:
-    for _ in range(50):
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-        ):
-            datagrams.bind(("127.0.0.1", 0))
-            port: int = datagrams.getsockname()[1]
-            try:
-                stream.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free for both UDP and TCP")
 
 
 def _answers(process: subprocess.Popen[bytes], port: int, name: str) -> bool:
