@@ -27,8 +27,9 @@ from typing import Final
 
 import trio
 
-from scanner.model.evidence import CONNECT_FAILURES, DnsStatus, Evidence, Failure
+from scanner.model.evidence import CONNECT_FAILURES, Evidence, Failure
 from scanner.net.clocks import LoopClock
+from scanner.net.dns.outcomes import SETTLED
 from scanner.net.outage import OutageMonitor, Server
 from scanner.net.sockets import EXHAUSTED, GLOBAL_IPV6, has_route, open_stream
 
@@ -41,7 +42,6 @@ _UNREACHED: Final = CONNECT_FAILURES | {Failure.SILENT}
 _UNANSWERED: Final = _UNREACHED - {Failure.CONNECTION_REFUSED}
 # The machine itself has no route at that moment; a link that comes back a moment later leaves no other trace.
 _NO_ROUTE: Final = frozenset({Failure.NETWORK_UNREACHABLE, Failure.HOST_UNREACHABLE})
-_DNS_SETTLED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
 
 Mark = tuple[float, float]  # trio's time, and seconds lost by then
 
@@ -134,7 +134,7 @@ def has_network(*, loopback: bool = False, routes: str = "/proc/net/route") -> b
 
 def has_failures(evidence: Evidence) -> bool:
     """Return True if something failed that a pause or an outage of this machine could have caused."""
-    if evidence.dns is not None and evidence.dns.status not in _DNS_SETTLED:
+    if evidence.dns is not None and evidence.dns.status not in SETTLED:
         return True
     for endpoint in evidence.endpoints:
         if endpoint.probe.failure is not None:
