@@ -243,7 +243,7 @@ class Resolver:
 
     async def _records(self, name: str, rdtype: int) -> Outcome:
         """Return records of another type; ancestors are shared by many names, so they are cached like addresses."""
-        return await self._answers.once((name, (rdtype,)), lambda: self._find_records(name, rdtype))
+        return await self._answers.once((name, (rdtype,)), self._find_records, name, rdtype)
 
     async def _find_records(self, name: str, rdtype: int) -> tuple[Outcome, float | None]:
         try:

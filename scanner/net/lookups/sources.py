@@ -160,7 +160,7 @@ class RevocationLookups:
             found = self._lists[url]
             self._lists.move_to_end(url)
         else:
-            found = await self._loading.once((url,), lambda: self._list(certificate, issuer, url, at))
+            found = await self._loading.once((url,), self._list, certificate, issuer, url, at)
         if isinstance(found, _NoList):
             return RevocationAnswer(
                 certificate.sha256, "crl", url, "unavailable", error=found.error, blocked=found.blocked
