@@ -7,19 +7,13 @@ from collections.abc import Callable
 import click
 
 from scanner.cli import standard_output
+from scanner.cli.options import format_option
 from scanner.errors import UsageProblem
 
 
 @click.command(no_args_is_help=True)
 @click.argument("findings", nargs=-1, required=True, metavar="OLD NEW...")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "markdown", "prometheus"]),
-    default="table",
-    show_default=True,
-    help="How to print it.",
-)
+@format_option("How to print it.")
 @click.option(
     "--fail-on",
     metavar="WHAT,...",

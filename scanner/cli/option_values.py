@@ -75,8 +75,6 @@ def max_memory(given: dict[str, Any], workers: int = 1) -> int | None:
 
 def scan_config(given: dict[str, Any], workers: int = 1) -> ScanConfig:
     """Return the configuration of a run of ``workers`` processes."""
-    from scanner.model.config import ScanConfig  # the help does without records
-
     both = given["ipv4"] == given["ipv6"]
     rate_per_address, per_address = given["rate_per_address"], given["concurrency_per_address"]
     return ScanConfig(

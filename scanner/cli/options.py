@@ -1,4 +1,4 @@
-"""The options that ``scan``, ``check`` and ``diagnose`` share, on the command line and in a ``--config`` file."""
+"""Options that several commands share, on the command line and in a ``--config`` file."""
 
 from __future__ import annotations
 
@@ -214,6 +214,13 @@ def _of_kind(option: click.Option, value: Any) -> Any:
     return value
 
 
+output_option = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Findings, one JSON object a line; '-' or absent: standard output; .gz and .zst compress.",
+)
+force_option = click.option("--force", is_flag=True, help="Overwrite an output that exists.")
 fail_on_option = click.option(
     "--fail-on",
     metavar="WORD,...",
@@ -229,6 +236,18 @@ config_option = click.option(
     callback=_read_config,
     help="Read options from a file; those of the command line win.",
 )
+
+
+def format_option(explanation: str) -> Callable[[F], F]:
+    """Return the option that chooses how results over a whole fleet are printed; its help says ``explanation``."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(["table", "json", "markdown", "prometheus"]),
+        default="table",
+        show_default=True,
+        help=explanation,
+    )
 
 
 def options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:

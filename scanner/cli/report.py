@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import click
 
+from scanner.cli.options import force_option
 from scanner.cli.output_paths import refuse_overwriting
 
 
@@ -23,7 +24,7 @@ from scanner.cli.output_paths import refuse_overwriting
 @click.option(
     "--by", metavar="COLUMN", help="The column that tells whose a target is. Default: owner, team or the like, where there is one."
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Overwrite an output that exists.")
+@force_option
 def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: str | None, force: bool) -> None:
     """Write one HTML page on one or more files of FINDINGS of one run; '-' is standard input.
 

@@ -18,13 +18,8 @@ if TYPE_CHECKING:
 
 @click.command(no_args_is_help=True)
 @click.argument("inventory")
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    help="Findings, one JSON object a line; '-' or absent: standard output; .gz and .zst compress.",
-)
-@click.option("--force", is_flag=True, help="Overwrite an output that exists.")
+@opt.output_option
+@opt.force_option
 @click.option(
     "--resume",
     is_flag=True,
@@ -63,9 +58,9 @@ def scan(inventory: str, **given: Any) -> int:
     from scanner.cli.user_log import log
     from scanner.net.clocks import LoopClock
     from scanner.process import signals
-    from scanner.run.inventory_scan import prepare
+    from scanner.run.inventory_scan import InventoryScan
 
-    run = prepare(scan_options(inventory, given), log)
+    run = InventoryScan(scan_options(inventory, given), log)
     watched = not given["no_progress"] and cast("TextIO | None", sys.stderr) is not None
     with signals.deferred():
         trio.run(run.run, progress() if watched and sys.stderr.isatty() else None, clock=LoopClock())

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import click
 
 from scanner.cli import language_option, standard_output
+from scanner.cli.options import format_option
 
 
 class _Workers(click.IntRange):
@@ -22,14 +23,7 @@ class _Workers(click.IntRange):
 @click.command(no_args_is_help=True)
 @click.argument("findings", nargs=-1, required=True)
 @click.option("--by", multiple=True, metavar="COLUMN", help="Counts for each value of a column; repeatable.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "markdown", "prometheus"]),
-    default="table",
-    show_default=True,
-    help="How to print them.",
-)
+@format_option("How to print them.")
 @click.option(
     "--workers", type=_Workers(), metavar="N|auto", default=1, show_default=True,
     help="Processes that read plain files together; 'auto' is one per core.",

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from scanner.demo.fleet import Fleet
 from scanner.errors import UsageProblem
-from scanner.run.inventory_scan import InventoryScan, ScanOptions, ShowProgress, prepare
+from scanner.run.inventory_scan import InventoryScan, ScanOptions, ShowProgress
 
 # Files that the demo makes; a directory with other files is not its own and is left alone.
 FILES: Final = frozenset(
@@ -50,7 +50,7 @@ async def scan_fleet(
     """
     other_clocks = {row.host: row.case.clock_offset for row in fleet.rows if row.case.clock_offset}
     options = _patient(parse(command_line(fleet, path)))
-    scan = prepare(options, log, wanted=lambda row: row.host not in other_clocks)
+    scan = InventoryScan(options, log, wanted=lambda row: row.host not in other_clocks)
     await scan.run(show_progress)
     for clock_offset in sorted(set(other_clocks.values())):
         if scan.interrupted:
@@ -59,7 +59,7 @@ async def scan_fleet(
             f"Once more, by a clock that is {abs(clock_offset.days)} days {'behind' if clock_offset.days < 0 else 'ahead'} ..."
         )
         options = _patient(parse(command_line(fleet, path, again=True)))
-        scan = prepare(options, log, clock=partial(_time_by_clock, clock_offset), fragments=scan.fragments)
+        scan = InventoryScan(options, log, clock=partial(_time_by_clock, clock_offset), fragments=scan.fragments)
         await scan.run()
     return scan
 

@@ -1,6 +1,7 @@
 """Scans a whole inventory into its outputs, in this process or in several, until the end, a signal, or a lost network.
 
-``prepare`` reads and checks everything that can be wrong before an output is touched or a target contacted.
+What can be wrong with the inputs is read and checked when an ``InventoryScan`` is made, before an output is touched or a target
+contacted.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ from scanner.output.reader import read_findings
 from scanner.process import signals
 from scanner.process.limits import collect_seldom, raise_file_limit
 from scanner.run.inputs import RunInputs, make_judgement, new_run_id
-from scanner.run.judgement import Judgement
-from scanner.run.outputs import ScanOutputs, open_outputs
+from scanner.run.outputs import open_outputs
 from scanner.run.row_queue import Row
 from scanner.run.scan import Callbacks, ScanStatistics
 from scanner.run.wiring import open_run
@@ -62,35 +62,51 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
 
 
 class InventoryScan:
-    """One scan of an inventory, made by ``prepare``."""
+    """One scan of an inventory, whose inputs and outputs are open.
+
+    ``log`` is called with lines for the user, ``wanted`` selects rows. ``fragments`` are those of an earlier scan into the same
+    output, which has their certificates in full. The default ``clock`` is this machine's.
+    """
 
     def __init__(
         self,
         options: ScanOptions,
-        rows: Iterator[Row],
-        outputs: ScanOutputs,
-        files: ExitStack,
-        *,
-        judgement: Judgement,
-        fragments: Fragments,
         log: Callable[[str], None],
-        clock: Callable[[], float],
-        already: int,
+        *,
+        clock: Callable[[], float] | None = None,
+        fragments: Fragments | None = None,
+        wanted: Callable[[Row], bool] | None = None,
     ) -> None:
-        self.fragments = fragments
+        """Open the inputs and outputs. Raises a ``TlsweepError`` if anything is wrong with them; nothing is contacted."""
+        self.fragments = fragments or Fragments()
         self.interrupted = False
-        self._rows = rows
-        self._clock = clock
         self._options = options
-        self._outputs = outputs
-        self._files = files
-        self._judgement = judgement
         self._log = log
+        self._clock = clock or WallClock()
         self._logged: set[str] = set()
         self._clock_logged = False
         self._show_progress: ShowProgress | None = None
-        self._already = already
         self._total: int | None = None
+        self._judgement = make_judgement(
+            options.config, options.inputs, run_id=new_run_id(time.time()), fragments=self.fragments
+        )
+        if options.inputs.earlier is not None:
+            next(read_findings([options.inputs.earlier]), None)  # raises if no line is a finding
+        with ExitStack() as files:
+            rows = _open_inventory(options, files)
+            self._outputs, done = open_outputs(
+                files,
+                options.output,
+                options.certificates,
+                force=options.force,
+                resume=options.resume,
+                fail_on=options.fail_on,
+            )
+            self._already = 0 if done is None else len(done)
+            if done is not None:
+                rows = _remaining(rows, done)
+            self._rows = rows if wanted is None else filter(wanted, rows)
+            self._files = files.pop_all()
 
     @property
     def counts(self) -> RunCounts:
@@ -185,53 +201,17 @@ class InventoryScan:
         self._total = await trio.to_thread.run_sync(count_rows_hint, self._options.inventory, abandon_on_cancel=True)
 
 
-def prepare(
-    options: ScanOptions,
-    log: Callable[[str], None],
-    *,
-    clock: Callable[[], float] | None = None,
-    fragments: Fragments | None = None,
-    wanted: Callable[[Row], bool] | None = None,
-) -> InventoryScan:
-    """Open the inputs and outputs of a scan. Raises a ``TlsweepError`` if anything is wrong with them; nothing is contacted.
-
-    ``log`` is called with lines for the user, ``wanted`` selects rows. ``fragments`` are those of an earlier scan into the same
-    output, which has their certificates in full. The default ``clock`` is this machine's.
-    """
-    fragments = fragments or Fragments()
-    judgement = make_judgement(options.config, options.inputs, run_id=new_run_id(time.time()), fragments=fragments)
-    if options.inputs.earlier is not None:
-        next(read_findings([options.inputs.earlier]), None)  # raises if no line is a finding
-    with ExitStack() as files:
-        rows: Iterator[Row] = read_inventory(
-            options.inventory,
-            default_protocol=options.config.default_protocol,
-            default_port=options.config.default_port,
-            protocols=PROTOCOLS,
-        )
-        if isinstance(rows, Generator):
-            files.callback(_close_rows, rows, patient=options.inventory != "-")
-        outputs, done = open_outputs(
-            files,
-            options.output,
-            options.certificates,
-            force=options.force,
-            resume=options.resume,
-            fail_on=options.fail_on,
-        )
-        if done is not None:
-            rows = _remaining(rows, done)
-        return InventoryScan(
-            options,
-            rows if wanted is None else filter(wanted, rows),
-            outputs,
-            files.pop_all(),
-            judgement=judgement,
-            fragments=fragments,
-            log=log,
-            clock=clock or WallClock(),
-            already=0 if done is None else len(done),
-        )
+def _open_inventory(options: ScanOptions, files: ExitStack) -> Iterator[Row]:
+    """Return the rows of the inventory, which is closed with ``files``. Raises ``InventoryError``."""
+    rows = read_inventory(
+        options.inventory,
+        default_protocol=options.config.default_protocol,
+        default_port=options.config.default_port,
+        protocols=PROTOCOLS,
+    )
+    if isinstance(rows, Generator):
+        files.callback(_close_rows, rows, patient=options.inventory != "-")
+    return rows
 
 
 def _remaining(rows: Iterator[Row], done: Completed) -> Iterator[Row]:

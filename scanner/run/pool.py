@@ -200,7 +200,7 @@ class WorkerPool:
     async def _shard(self, number: int, batches: trio.MemoryReceiveChannel[list[Target]]) -> None:
         """Run the process of one shard, and those that replace it."""
         async for batch in batches:  # a process is started when there are rows for it
-            lost = await self._run_child(number, batch, batches, self._settle)
+            lost = await self._run_child(number, batch, batches)
             if lost is None:
                 break
             self._lost += lost
@@ -219,7 +219,7 @@ class WorkerPool:
         """Scan rows whose process died in a process of their own, and bisect them if it dies too."""
         if not lost:
             return
-        unfinished = await self._run_child(None, lost, None, None)
+        unfinished = await self._run_child(None, lost, None)
         if not unfinished:
             return
         if len(unfinished) == 1:
@@ -248,7 +248,6 @@ class WorkerPool:
         number: int | None,
         first: list[Target],
         more: trio.MemoryReceiveChannel[list[Target]] | None,
-        settle: trio.Event | None,
     ) -> list[Target] | None:
         """Run one process to its end. Return ``None`` if it finished all of its rows, else those that are left.
 
@@ -256,7 +255,7 @@ class WorkerPool:
         """
         async with self._open(self._assignments[number or 0]) as worker:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._send_rows, worker, first, more, settle)
+                nursery.start_soon(self._send_rows, worker, first, more)
                 while (report := await _next_report(worker)) is not None:
                     self._take(worker, report)
                     if report.phase == "idle" and number is not None:
@@ -273,17 +272,16 @@ class WorkerPool:
         worker: _Worker,
         first: list[Target],
         more: trio.MemoryReceiveChannel[list[Target]] | None,
-        settle: trio.Event | None,
     ) -> None:
-        """Send a process its rows, then what all processes have learnt."""
+        """Send a process its rows, then what all processes have learnt: at once if there are no ``more`` rows than its first."""
         try:
             await self._send_batch(worker, first)
             if more is not None:
                 async for batch in more:
                     await self._send_batch(worker, batch)
             await worker.rows.aclose()
-            if settle is not None:
-                await settle.wait()
+            if more is not None:
+                await self._settle.wait()
             await worker.control.send_all(encode_message((list(self._learnt), self._fold)))
         except trio.BrokenResourceError:
             return  # the process has died, and so its reports end too

@@ -23,12 +23,14 @@ async def scan_rows(
     *,
     verifier: ChainVerifier | None = None,
     clock: Callable[[], float] = time.time,
+    log: Callable[[str], None] = lambda line: None,
     seconds: float = 60,
 ) -> list[Finding]:
     """Return the findings of these rows in the order in which they were made, within ``seconds``."""
     findings: list[Finding] = []
     judgement = make_judgement(config, inputs, verifier, run_id="test")
-    async with open_run(config, inputs, judgement, Callbacks(on_finding=findings.append), clock=clock) as run:
+    async with open_run(config, inputs, judgement, Callbacks(on_finding=findings.append, log=log), clock=clock) as run:
         with trio.fail_after(seconds):
             await run.run(iter(rows))
+        assert run.scan.statistics().done == len(findings)
     return findings

@@ -7,6 +7,7 @@ import socket
 import ssl
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from scanner.run.inputs import RunInputs, make_judgement
 from scanner.run.row_queue import Row
 from scanner.run.scan import Callbacks
 from scanner.run.wiring import open_run
+from tests.helpers.loopback_scan import scan_rows
 from tests.helpers.scanning import check_whole, codes
 from tests.net.scripted import HOST, Peer, flight, serving
 from tests.tls.peers import certificate_files, server_context
@@ -54,12 +56,8 @@ def row(number: int, port: int, **changes: Any) -> Target:
 
 
 async def scanned(rows: list[Row], inputs: RunInputs = INPUTS, config: ScanConfig = CONFIG) -> list[Finding]:
-    findings: list[Finding] = []
-    async with open_run(
-        config, inputs, make_judgement(config, inputs, run_id="test"), Callbacks(on_finding=findings.append)
-    ) as run:
-        await run.run(iter(rows))
-        assert run.scan.statistics().done == len(rows)
+    findings = await scan_rows(rows, inputs, config)
+    assert len(findings) == len(rows)
     for finding in findings:
         check_whole(finding)
     return findings
@@ -147,19 +145,8 @@ def test_a_silent_resolver_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> No
         port = sock.getsockname()[1]
     inputs = replace(INPUTS, resolvers=[f"{HOST}:{port}"])
     logged: list[str] = []
-    findings: list[Finding] = []
-
-    async def main() -> None:
-        async with open_run(
-            CONFIG,
-            inputs,
-            make_judgement(CONFIG, inputs, run_id="test"),
-            Callbacks(on_finding=findings.append, log=logged.append),
-        ) as run:
-            rows = [row(number, 9, host=f"n{number}.test", address=None) for number in range(20)]
-            await run.run(iter(rows))
-
-    trio.run(main)
+    rows = [row(number, 9, host=f"n{number}.test", address=None) for number in range(20)]
+    findings = trio.run(partial(scan_rows, rows, inputs, CONFIG, log=logged.append))
     assert len(findings) == 20
     [words] = logged
     assert f"the resolver {HOST}:{port} could not be reached since" in words and words.endswith("its names wait")
