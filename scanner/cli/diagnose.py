@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -13,14 +13,6 @@ from scanner.cli import options as opt
 from scanner.cli.output_paths import refuse_overwriting
 from scanner.language import current_language
 from scanner.text import quoted
-
-# Options whose values name files -> fields of ``RunInputs``
-_FIELDS: Final = {
-    "trust_store": "trust_stores",
-    "public_roots": "public_roots",
-    "private_ca": "private_cas",
-    "ct_logs": "ct_logs",
-}
 
 
 @click.command(no_args_is_help=True)
@@ -79,6 +71,7 @@ def _chosen_values(given: dict[str, Any]) -> dict[str, Any]:
     Raises a ``TlsweepError`` if a file that they name cannot be used.
     """
     from scanner.cli.option_values import parse_time
+    from scanner.rejudge.judging_options import FILE_OPTIONS
     from scanner.run.inputs import RunInputs, make_transparency, make_verifier
 
     ctx = click.get_current_context()
@@ -88,10 +81,10 @@ def _chosen_values(given: dict[str, Any]) -> dict[str, Any]:
         "expiry_warning": given["expiry_warning"],
         "revocation": given["revocation"],
         "lang": current_language(),
-        **{name: given[name] for name in _FIELDS},
+        **{name: given[name] for name in FILE_OPTIONS},
     }
     chosen = {name: value for name, value in values.items() if ctx.get_parameter_source(name) not in default}
-    files = {_FIELDS[name]: value for name, value in chosen.items() if name in _FIELDS and value}
+    files = {FILE_OPTIONS[name]: value for name, value in chosen.items() if name in FILE_OPTIONS and value}
     if files:  # checked before findings are read for minutes
         make_verifier(RunInputs(**files))
         make_transparency(RunInputs(**files))
@@ -102,12 +95,13 @@ def _refuse_output(paths: Sequence[str], given: dict[str, Any]) -> None:
     """Raise a ``TlsweepError`` if the output is read too, or exists already."""
     from scanner.output import OutputExists, check_output
     from scanner.output.draft import exists
+    from scanner.rejudge.judging_options import FILE_OPTIONS
 
     output = given["output"]
     if output in (None, "-"):
         return
     read = [*paths, *given["certificates"]]
-    for name in _FIELDS:
+    for name in FILE_OPTIONS:
         read += [given[name]] if isinstance(given[name], str) else list(given[name] or ())
     refuse_overwriting("output", output, [(f"{quoted(path, 200)[1:-1]}, which is read", path) for path in read])
     try:

@@ -18,8 +18,8 @@ from scanner.text import quoted
 TRUST_STORE: Final = "trust_store"
 # Trust stores that are not files.
 _NAMED_STORES: Final = frozenset({"mozilla", "system"})
-# Options whose values name files.
-_FILES: Final = frozenset({TRUST_STORE, *JUDGED_BY_INPUTS})
+# Options whose values name files -> fields of ``RunInputs``
+FILE_OPTIONS: Final = {TRUST_STORE: "trust_stores", **JUDGED_BY_INPUTS}
 
 Key = tuple[tuple[str, Any], ...]
 
@@ -56,22 +56,22 @@ class JudgingOptions:
         for name, value in key:
             if name not in self._given:
                 recorded.add(name)
-                if name in _FILES:
+                if name in FILE_OPTIONS:
                     value = self._found(name, value)
                     if not value:
                         continue
             if name in JUDGED_BY_CONFIG:
                 config = replace(config, **{JUDGED_BY_CONFIG[name]: value})
             else:
-                inputs = replace(inputs, **{_INPUTS[name]: value})
+                inputs = replace(inputs, **{FILE_OPTIONS[name]: value})
         return JudgingSetup(config, inputs, frozenset(recorded))
 
     def without_recorded_files(self, setup: JudgingSetup, why: str) -> JudgingSetup:
         """Return the setup with defaults in place of the files that the run named, as they cannot be used."""
         plain = RunInputs()
-        names = sorted(_FILES & setup.recorded)
+        names = sorted(setup.recorded.intersection(FILE_OPTIONS))
         self.log_once(f"{why}; judged without what the run named: {', '.join(map(_shown, names))}")
-        kept = {_INPUTS[name]: getattr(plain, _INPUTS[name]) for name in names}
+        kept = {FILE_OPTIONS[name]: getattr(plain, FILE_OPTIONS[name]) for name in names}
         return replace(setup, inputs=replace(setup.inputs, **kept))
 
     def log_once(self, text: str) -> None:
@@ -97,9 +97,6 @@ class JudgingOptions:
         instead = "mozilla in its place" if name == TRUST_STORE else "done without"
         self.log_once(f"{_shown(name)} {quoted(path, 200)[1:-1]} of the run is not here: {instead}")
         return None
-
-
-_INPUTS: Final = {**JUDGED_BY_INPUTS, TRUST_STORE: "trust_stores"}
 
 
 def _shown(name: str) -> str:

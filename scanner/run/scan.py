@@ -318,12 +318,18 @@ class Scan:
     async def _conclude_observed(self) -> None:
         """Conclude what was observed so far, and then what was held for anything that was learnt by it."""
         batch, self._observed, self._observed_bytes = self._observed, [], 0
-        try:
-            if self._load is not None and not all(is_clean(verdicts) for _, verdicts, _ in batch):
-                await self._read_ahead()
-        finally:  # what was observed gets its finding, also where the run is stopped meanwhile
-            for evidence, verdicts, owned in batch:
+        unhealthy = []
+        for evidence, verdicts, owned in batch:
+            if self._load is None or is_clean(verdicts):
                 self._conclude(evidence, verdicts, owned=owned, final=False)
+            else:
+                unhealthy.append((evidence, verdicts, owned))
+        if unhealthy:
+            try:
+                await self._read_ahead()
+            finally:  # what was observed gets its finding, also where the run is stopped meanwhile
+                for evidence, verdicts, owned in unhealthy:
+                    self._conclude(evidence, verdicts, owned=owned, final=False)
         if self._learnt:
             self._learnt = False
             await self._release()

@@ -201,6 +201,8 @@ def test_an_interrupted_night_is_resumed(nights: Nights) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         other = subprocess.run(nights.words(), capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert (other.returncode, "still at work" in other.stderr) == (4, True)
+        while not (unfinished.exists() and unfinished.stat().st_size):  # the healthy one's finding, written by and by
+            time.sleep(0.01)
         running.send_signal(signal.SIGTERM)
         _, told = running.communicate(timeout=PATIENCE)
         silent.close()

@@ -71,28 +71,26 @@ class Step(NamedTuple):
 
 
 SUCCESS: Final = answered()
-Weather = Step | Sequence[Step]
+Steps = Step | Sequence[Step]
 
 
 class Scenario:
     """A simulated network. Of a sequence of steps, each applies to one connection, and the last to all that follow.
 
     ``names`` has the addresses or the answer of each name, given after ``dns_delay`` seconds. Addresses that are not in
-    ``weather`` answer after ``delay``. ``files`` limits the connections that can be open.
+    ``steps`` answer after ``delay``. ``files`` limits the connections that can be open.
     """
 
     def __init__(
         self,
-        weather: Mapping[str, Weather] | None = None,
+        steps: Mapping[str, Steps] | None = None,
         names: Mapping[str, Sequence[str] | DnsAnswer | BaseException] | None = None,
         *,
         delay: float = 0.05,
         dns_delay: float = 0.0,
         files: int | None = None,
     ) -> None:
-        self._weather = {
-            key: [value] if isinstance(value, Step) else list(value) for key, value in (weather or {}).items()
-        }
+        self._steps = {key: [value] if isinstance(value, Step) else list(value) for key, value in (steps or {}).items()}
         self._names = dict(names or {})
         self._delay = delay
         self._dns_delay = dns_delay
@@ -139,7 +137,7 @@ class Scenario:
         return Completion(Stage.HELLO, failure=Failure.CLOSED)
 
     async def _play(self, connection: Connection) -> Probe:
-        steps = self._weather.get(connection.address, [Step(self._delay, SUCCESS)])
+        steps = self._steps.get(connection.address, [Step(self._delay, SUCCESS)])
         delay, outcome = steps.pop(0) if len(steps) > 1 else steps[0]
         timing = connection.timing
         connecting = isinstance(outcome, Failure) and outcome in CONNECT_FAILURES
@@ -273,9 +271,9 @@ class Stopwatch:
         return trio.current_time() - self.began
 
 
-def in_network(addresses: Sequence[str], weather: dict[str, Any] | None = None, **changes: Any) -> Scenario:
+def in_network(addresses: Sequence[str], steps: dict[str, Any] | None = None, **changes: Any) -> Scenario:
     """Return a network in which ``HOST`` has these addresses."""
-    return Scenario(weather, {HOST: addresses}, **changes)
+    return Scenario(steps, {HOST: addresses}, **changes)
 
 
 async def observed(

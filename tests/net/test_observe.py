@@ -1,4 +1,4 @@
-"""Targets observed under all kinds of weather: retries, order of addresses, follow-ups, budgets, shortage.
+"""Targets observed over all kinds of networks: retries, order of addresses, follow-ups, budgets, shortage.
 
 No socket, no second of waiting.
 """

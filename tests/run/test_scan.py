@@ -41,7 +41,7 @@ from tests.helpers.scanning import (
 )
 
 GOOD, DEAD, RESET, BUG, NAMELESS, BANNED, INVALID = "good", "dead", "reset", "bug", "nameless", "banned", "invalid"
-WEATHER: dict[str, Any] = {
+STEPS: dict[str, Any] = {
     GOOD: Step(0.05, healthy),
     DEAD: Step(NEVER, Failure.CONNECT_TIMEOUT),
     RESET: Step(0.01, Failure.RESET),
@@ -49,12 +49,12 @@ WEATHER: dict[str, Any] = {
 }
 
 
-def weather(kinds: dict[str, str]) -> Scenario:
+def network_of(kinds: dict[str, str]) -> Scenario:
     """Return hosts by kind, each at an address of its own."""
     names: dict[str, Any] = {}
     for host, kind in kinds.items():
         names[host] = DnsAnswer(DnsStatus.NXDOMAIN) if kind == NAMELESS else [address_of(host)]
-    return Scenario({address_of(host): WEATHER[kind] for host, kind in kinds.items() if kind in WEATHER}, names)
+    return Scenario({address_of(host): STEPS[kind] for host, kind in kinds.items() if kind in STEPS}, names)
 
 
 # --- one finding for each row ----------------------------------------------------------------------
@@ -63,8 +63,8 @@ OUTCOME = {GOOD: "ok", DEAD: "fail", RESET: "fail", BUG: "warn", NAMELESS: "fail
 
 
 def test_each_kind_of_row_becomes_a_finding() -> None:
-    kinds = dict(zip(HOSTS, WEATHER | {NAMELESS: None}, strict=False))
-    findings = by_host(scanned(weather(kinds), rows_of(kinds)))
+    kinds = dict(zip(HOSTS, STEPS | {NAMELESS: None}, strict=False))
+    findings = by_host(scanned(network_of(kinds), rows_of(kinds)))
     for host, kind in kinds.items():
         assert findings[host]["outcome"] == OUTCOME[kind], kind
     assert {codes(findings[host])[0] for host, kind in kinds.items() if OUTCOME[kind] == "fail"} == {
@@ -78,7 +78,7 @@ def test_each_kind_of_row_becomes_a_finding() -> None:
 
 @given(
     st.lists(st.tuples(st.sampled_from(HOSTS), st.sampled_from([443, 443, 8443]), st.booleans()), max_size=40),
-    st.lists(st.sampled_from([*WEATHER, NAMELESS, BANNED]), min_size=len(HOSTS), max_size=len(HOSTS)),
+    st.lists(st.sampled_from([*STEPS, NAMELESS, BANNED]), min_size=len(HOSTS), max_size=len(HOSTS)),
     st.sampled_from([1, 3, 1000]),
 )
 @settings(max_examples=60)
@@ -98,7 +98,7 @@ def test_any_mix_of_rows_becomes_one_finding_each(
         else:
             rows.append(InvalidRow(row=number, reason="bad", host=host, id=number, tags=tags))
     rows = list(mark_excluded(iter(rows), exclusions))
-    scenario = weather(of)
+    scenario = network_of(of)
 
     findings = scanned(scenario, rows, ScanConfig(retries=0, concurrency=concurrency))
 
@@ -266,7 +266,7 @@ def test_a_bug_in_the_lookups_after_the_probe_is_named_in_the_finding() -> None:
 
 
 def test_a_bug_with_several_addresses_is_named() -> None:
-    scenario = Scenario({"192.0.2.2": WEATHER[BUG]}, {HOSTS[0]: ["192.0.2.1", "192.0.2.2"]})
+    scenario = Scenario({"192.0.2.2": STEPS[BUG]}, {HOSTS[0]: ["192.0.2.1", "192.0.2.2"]})
     (finding,) = scanned(scenario, rows_of(HOSTS[:1]), ScanConfig(all_addresses=True))
     assert "ZeroDivisionError: in the prober" in finding["error"]
 
@@ -333,11 +333,11 @@ def test_data_is_loaded_again_when_there_was_no_file_left() -> None:
 
 
 def test_a_run_stopped_at_any_moment_has_written_whole_findings() -> None:
-    kinds = dict(zip(HOSTS, [*WEATHER, NAMELESS] * 3, strict=False))
+    kinds = dict(zip(HOSTS, [*STEPS, NAMELESS] * 3, strict=False))
     rows = rows_of(list(kinds) * 2)
 
     async def main(moment: float) -> int:
-        watched = Run(weather(kinds), ScanConfig(retries=1, timeout=3, concurrency=4))
+        watched = Run(network_of(kinds), ScanConfig(retries=1, timeout=3, concurrency=4))
         with trio.move_on_after(moment):
             await watched.of(list(rows))
         seen = watched.scan.statistics()

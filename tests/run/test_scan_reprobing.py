@@ -56,7 +56,7 @@ def doubting(times: int) -> Callable[[], Conditions]:
     return lambda: Doubting(times)
 
 
-def weather(*steps: Step) -> Scenario:
+def network_of(*steps: Step) -> Scenario:
     """The first host goes through these steps, all others are healthy."""
     good = {address_of(host): Step(0.05, healthy) for host in HOSTS}
     names = {host: [address_of(host)] for host in HOSTS}
@@ -68,7 +68,7 @@ GOOD = Step(0.05, healthy)
 
 
 def test_a_target_in_doubt_is_probed_again_after_all_others() -> None:
-    scenario = weather(DEAD, GOOD)
+    scenario = network_of(DEAD, GOOD)
     findings = scanned(scenario, rows_of(HOSTS), conditions=doubting(1))
     assert {finding["outcome"] for finding in findings} == {"ok"}
     assert scenario.order()[-1] == address_of(HOSTS[0])
@@ -76,12 +76,12 @@ def test_a_target_in_doubt_is_probed_again_after_all_others() -> None:
 
 
 def test_a_failure_that_is_no_longer_in_doubt_is_the_targets() -> None:
-    findings = by_host(scanned(weather(DEAD), rows_of(HOSTS), conditions=doubting(2)))
+    findings = by_host(scanned(network_of(DEAD), rows_of(HOSTS), conditions=doubting(2)))
     assert codes(findings[HOSTS[0]]) == ["connect-timeout"]
 
 
 def test_a_failure_that_stays_in_doubt_has_no_cause() -> None:
-    scenario = weather(DEAD)
+    scenario = network_of(DEAD)
     findings = by_host(scanned(scenario, rows_of(HOSTS), conditions=doubting(1000)))
     finding: Any = findings[HOSTS[0]]
     assert (finding["outcome"], finding["cause"], finding["diagnoses"]) == ("warn", None, [])
@@ -90,7 +90,7 @@ def test_a_failure_that_stays_in_doubt_has_no_cause() -> None:
 
 
 def test_rows_that_name_the_same_target_share_its_second_probe() -> None:
-    scenario = weather(DEAD, GOOD)
+    scenario = network_of(DEAD, GOOD)
     rows = rows_of([HOSTS[0]] * 3)
     findings = scanned(scenario, rows, ScanConfig(retries=0), conditions=doubting(1))
     assert [finding["outcome"] for finding in findings] == ["ok"] * 3
@@ -110,7 +110,7 @@ def test_names_without_an_answer_are_resolved_again() -> None:
 
 
 def test_a_bug_in_the_conditions_costs_one_finding() -> None:
-    findings = by_host(scanned(weather(DEAD), rows_of(HOSTS), conditions=Broken))
+    findings = by_host(scanned(network_of(DEAD), rows_of(HOSTS), conditions=Broken))
     assert "ZeroDivisionError: injected" in str(findings[HOSTS[0]].get("error"))
     assert {findings[host]["outcome"] for host in HOSTS[1:]} == {"ok"}
 
@@ -140,8 +140,8 @@ def test_if_nothing_ever_worked_early_failures_are_final() -> None:
 
 
 def test_early_failures_are_probed_again_once_something_has_worked() -> None:
-    weather = {address_of(host): [DEAD, GOOD] for host in HOSTS}
-    scenario = Scenario(weather, {host: [address_of(host)] for host in HOSTS})
+    steps = {address_of(host): [DEAD, GOOD] for host in HOSTS}
+    scenario = Scenario(steps, {host: [address_of(host)] for host in HOSTS})
     findings = scanned(scenario, rows_of(HOSTS), conditions=lambda: Early(False))
     assert {finding["outcome"] for finding in findings} == {"ok"}
 
