@@ -42,12 +42,6 @@ RESET = Step(0.01, Failure.RESET)
 OK = Step(0.05, SUCCESS)
 
 
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 # --- what is asked and connected to ----------------------------------------------------------------
 
 

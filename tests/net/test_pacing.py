@@ -17,12 +17,6 @@ from tests.helpers.network import most_within
 A, B, C = "192.0.2.1", "192.0.2.2", "2001:db8::3"
 
 
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 def pacer(**limits: Any) -> Pacer:
     given: dict[str, Any] = {
         "concurrency": 1000,

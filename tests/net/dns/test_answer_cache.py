@@ -10,12 +10,6 @@ from scanner.net.dns import answer_cache
 from scanner.net.dns.answer_cache import SharedAnswers
 
 
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 @trio_test
 async def test_concurrent_work_is_done_once(clock: MockClock) -> None:
     answers = SharedAnswers(size=lambda _key, _value: 700)

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import struct
 
-import pytest
 from trio.testing import MockClock, trio_test
 
 from scanner.net.dns.caa_tlsa import caa_set_untrusted, tlsa_set_untrusted
 from scanner.net.dns.resolver import CaaAnswer, TlsaAnswer
 from tests.net.dns.dns_memory import ZONE, Arrivals, memory_resolver, serving
-
-
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
 
 
 def test_caa_octets() -> None:

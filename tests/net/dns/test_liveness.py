@@ -15,12 +15,6 @@ from scanner.net.dns.message_wire import DnsQuestion, DnsResponse
 from scanner.net.dns.reply import SILENT, NoAnswer
 
 
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 def question(name: str) -> DnsQuestion:
     return message_wire.questions_for(name, (message_wire.A,))[0]
 

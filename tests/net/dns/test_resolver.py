@@ -16,13 +16,6 @@ from scanner.net.dns.resolver import ResolverConfigError, open_resolver
 from scanner.net.dns.resolver_config import SystemResolvers
 from tests.net.dns.dns_memory import ONE, THREE, TWO, ZONE, MemoryNetwork, memory_resolver, serving, silent
 
-
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 # --- over real sockets -----------------------------------------------------------------------------
 
 

@@ -15,13 +15,6 @@ from scanner.net.dns.resolver import Service, open_resolver
 from scanner.net.dns.resolver_config import SystemResolvers
 from tests.net.dns.dns_memory import ONE, THREE, TWO, ZONE, Arrivals, memory_resolver, serving, silent
 
-
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 # --- SERVFAIL explained ------------------------------------------------------------------------------
 
 

@@ -14,12 +14,6 @@ from tests.net.dns.dns_memory import ZONE, Arrivals, memory_resolver, serving
 CHECKING_DISABLED = 0x10
 
 
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 def servfail(query: bytes) -> Arrivals:
     return [(0.01, query[:2] + b"\x81\x82" + query[4:])]
 

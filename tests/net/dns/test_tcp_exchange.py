@@ -18,12 +18,6 @@ SERVER = Server("192.0.2.53")
 QUERY = message_wire.build_query(7, QUESTION, edns=True, checking_disabled=False)
 
 
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 @trio_test
 async def test_an_answer_over_tcp(clock: MockClock) -> None:
     network = MemoryNetwork({SERVER.text: serving(ZONE)})

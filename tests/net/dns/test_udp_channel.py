@@ -20,12 +20,6 @@ from tests.net.dns.dns_memory import Arrivals, MemoryDatagram, MemoryNetwork, Sc
 SERVER = Server("192.0.2.53")
 
 
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 def questions(*names: str) -> tuple[DnsQuestion, ...]:
     return tuple(message_wire.questions_for(name, (message_wire.A,))[0] for name in names or ("a.example",))
 

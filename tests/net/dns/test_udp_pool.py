@@ -24,12 +24,6 @@ QUESTIONS = message_wire.questions_for("a.example", (message_wire.A,))
 RANDOM = RandomPool()
 
 
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 def answering(query: bytes, tcp: bool) -> Arrivals:
     return [(0.01, query[:2] + b"\x81" + query[3:])]
 

@@ -34,12 +34,6 @@ ZONE = {
 }
 
 
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 def both(name: str) -> tuple[DnsQuestion, ...]:
     return message_wire.questions_for(name, (message_wire.A, message_wire.AAAA))
 

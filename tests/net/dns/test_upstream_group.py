@@ -25,12 +25,6 @@ ZONE = {
 }
 
 
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 def answer_with(query: bytes, rcode: int) -> bytes:
     return query[:2] + bytes((0x81, 0x80 | rcode)) + query[4:]
 
