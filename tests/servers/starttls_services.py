@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.helpers.process_trees import descendants, is_running, send
 from tests.servers.pki import Credential
 from tests.servers.software import ENVIRONMENT
 
@@ -321,37 +322,11 @@ def _listens(site: Site, process: subprocess.Popen[bytes]) -> bool:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     # Postfix's master leaves its process group, so all descendants get the signal.
-    family = [process.pid, *_descendants(process.pid)]
+    family = [process.pid, *descendants(process.pid)]
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in family:
-            if _alive(pid):
-                os.kill(pid, number)
+        send([pid for pid in family if is_running(pid)], number)
         deadline = time.monotonic() + STOP_TIMEOUT
-        while time.monotonic() < deadline and any(map(_alive, family)):
+        while time.monotonic() < deadline and any(map(is_running, family)):
             process.poll()
             time.sleep(0.02)
     process.wait()
-
-
-def _descendants(pid: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # the name in parentheses may contain anything; state and parent follow it
-            parent = int(entry.read_text("utf-8", "replace").rpartition(")")[2].split()[1])
-        except (OSError, IndexError):
-            continue
-        children.setdefault(parent, []).append(int(entry.parent.name))
-    found, todo = [], [pid]
-    while todo:
-        direct = children.get(todo.pop(), [])
-        found += direct
-        todo += direct
-    return found
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except OSError:
-        return False

@@ -11,12 +11,13 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from tests.helpers.process_trees import send
 from tests.torture.cases import OUTPUT_FORMATS, Case
 from tests.torture.farm import Farm
 from tests.torture.injection import ORPHANS_END, CaseSetup, Skipped, inject, prepare, restore
 from tests.torture.namespaces import Slot
 from tests.torture.rows import make_rows, write_inventory
-from tests.torture.scanner_process import POLL_SECONDS, read_output, send, start_scanner
+from tests.torture.scanner_process import POLL_SECONDS, read_output, start_scanner
 from tests.torture.table import Result
 from tests.torture.truth_check import Counts, count_wrong
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from tests.helpers.process_trees import send
 from tests.torture.cases import Case, Injection
 from tests.torture.farm import Farm
 from tests.torture.namespaces import Slot, run
 from tests.torture.rows import Row
-from tests.torture.scanner_process import POLL_SECONDS, Scanner, send
+from tests.torture.scanner_process import POLL_SECONDS, Scanner
 
 FAKETIME: Final = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 # The smallest tmpfs: some pages.

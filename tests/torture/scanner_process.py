@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.server_programs import PROGRAM_PATH, find_program
+from tests.helpers.process_trees import descendants, send
 from tests.torture.namespaces import Slot
 
 # Seconds between two checks of a scanner.
@@ -24,31 +25,6 @@ QUIET_SECONDS: Final = 1.0
 MAX_ERROR_TEXT: Final = 300
 # Separates the output of each start in that file
 _HEADING: Final = "--- "
-
-
-def children(pid: int) -> list[int]:
-    """Return the running child processes of a process."""
-    try:
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-    except OSError:
-        return []
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the child processes of a process, and theirs."""
-    found: list[int] = []
-    for child in children(pid):
-        found += [child, *descendants(child)]
-    return found
-
-
-def send(pids: Sequence[int], number: signal.Signals) -> None:
-    """Send a signal to those of the processes that still exist."""
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            pass
 
 
 @dataclass(slots=True)

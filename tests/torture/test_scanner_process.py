@@ -11,9 +11,10 @@ from typing import Final
 import pytest
 import zstandard
 
+from tests.helpers.process_trees import descendants
 from tests.torture.case_run import _end_orphans, _Progress
 from tests.torture.namespaces import Slot
-from tests.torture.scanner_process import Scanner, descendants, missing_readers, read_output
+from tests.torture.scanner_process import Scanner, missing_readers, read_output
 
 LINES = [b'{"a":1}', b'{"b":2}']
 TEXT = b"".join(line + b"\n" for line in LINES)
