@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from scanner.times import DAY
+from scanner.trust.client_algorithms import EVERYBODY, OPENSSL, known_to_none
 from scanner.trust.verdicts import Problem
 from scanner.x509 import extensions, malformations
 from scanner.x509.certificate import Certificate
@@ -19,7 +20,10 @@ from scanner.x509.name_constraints import MAX_SUBTREES
 # What OpenSSL refuses at security level 2: less than 112 bits of strength, which by its rounded formula (SP 800-57's)
 # begins at 1962 bits of RSA. Other clients take 1024.
 MIN_RSA_BITS: Final = 1962
+MIN_RSA_BITS_ELSEWHERE: Final = 1024
 MIN_EC_BITS: Final = 224
+# Nearly all there are
+_STRONG_KEYS: Final = frozenset({"ec:P-256", "ec:P-384", "rsa:2048", "rsa:3072", "rsa:4096"})
 # A server's key needs one of these, with whatever key exchange
 _TLS_USAGES: Final = extensions.DIGITAL_SIGNATURE | extensions.KEY_ENCIPHERMENT | extensions.KEY_AGREEMENT
 
@@ -58,6 +62,7 @@ ORDER: Final = {
             "untrusted-root",
             "issuer-unknown",
             "bad-signature",
+            "unsupported-algorithm",
             "intermediate-expired",
             "issuer-not-a-ca",
             "path-length-exceeded",
@@ -87,9 +92,11 @@ def _contents(certificate: Certificate) -> list[Problem]:
     problems = []
     if certificate.name_constraints is not None:
         certificate.load_constraints()
-    if certificate.flaws:
-        malformed: dict[str, Any] = {"flaws": list(certificate.flaws)}
-        minding = malformations.refused_by(certificate.flaws)
+    if certificate.flaws and (unknown_key := known_to_none(certificate)) is not None:
+        problems.append(unknown_key)
+    if certificate.flaws and (flaws := [flaw for flaw in certificate.flaws if flaw not in malformations.KEY_FORMS]):
+        malformed: dict[str, Any] = {"flaws": flaws}
+        minding = malformations.refused_by(flaws)
         if minding is not None:
             malformed["refused_by"] = minding
         problems.append(_problem("malformed-certificate", certificate, **malformed))
@@ -97,18 +104,30 @@ def _contents(certificate: Certificate) -> list[Problem]:
         unknown = _not_understood(certificate)
         if unknown:
             problems.append(_problem("unknown-critical-extension", certificate, **unknown))
-    kind, bits = certificate.key_type, certificate.key_bits
-    too_short = bits is not None and (
-        (kind in ("rsa", "rsa-pss") and bits < MIN_RSA_BITS) or (kind == "ec" and bits < MIN_EC_BITS)
-    )
-    if too_short or kind == "dsa":  # no current client takes DSA keys in TLS, of any length
-        problems.append(_problem("weak-key", certificate, key=certificate.key))
+    if certificate.key not in _STRONG_KEYS and (weak := _weak_key(certificate)):
+        problems.append(_problem("weak-key", certificate, key=certificate.key, **weak))
     # A CA's purposes limit what is below it; OpenSSL and Go apply that to anchors as well, and OpenSSL does not take
     # anyExtendedKeyUsage for serverAuth.
     purposes = certificate.extended_key_usage
     if purposes is not None and "serverAuth" not in purposes:
         problems.append(_problem("not-for-server-auth", certificate, extended_key_usage=list(purposes)))
     return problems
+
+
+def _weak_key(certificate: Certificate) -> dict[str, Any]:
+    """Return evidence on a key that clients find too weak; empty if they do not."""
+    kind, bits = certificate.key_type, certificate.key_bits
+    if kind == "dsa" and not certificate.is_ca:
+        return {"dsa_bits": bits or 0, "refused_by": list(EVERYBODY)}  # none takes DSA keys in TLS, of any length
+    if bits is None:
+        return {}
+    if kind == "ec" and bits < MIN_EC_BITS:
+        return {"refused_by": [client for client in EVERYBODY if client != "gnutls"]}
+    if kind == "dsa" and bits < MIN_RSA_BITS:
+        return {"refused_by": [*OPENSSL, "go", "chrome", "firefox"]}
+    if kind in ("rsa", "rsa-pss") and bits < MIN_RSA_BITS:
+        return {"refused_by": list(EVERYBODY if bits < MIN_RSA_BITS_ELSEWHERE else OPENSSL)}
+    return {}
 
 
 def _not_understood(certificate: Certificate) -> dict[str, Any]:

@@ -1,19 +1,18 @@
 """X.509 certificates, as all rules see them.
 
 Their fields are read by ``certificate_fast``, or by ``certificate_exact`` where that one returns nothing.
-``cryptography`` parses each certificate as well (1.5 microseconds), so that its primitives can use what is accepted
-here; keys are loaded on demand. What is malformed in a certificate that can be read is listed in ``flaws``; what
-cannot be read at all is a ``CertificateError``.
+``cryptography`` only loads keys, on demand: its own parser of certificates refuses much that clients accept. What is
+malformed in a certificate that can be read is listed in ``flaws``; what cannot be read at all is a
+``CertificateError``.
 """
 
 from __future__ import annotations
 
-import warnings
 from binascii import b2a_base64
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from msgspec.structs import astuple
 
 from scanner.model.findings import CertificateRecord
@@ -43,7 +42,6 @@ class Certificate(Fields, eq=False, weakref=True):
 
     der: bytes
     sha256: str
-    _x509: x509.Certificate | None = None
     _public_key: CertificatePublicKeyTypes | None = None
     _self_signed: bool | None = None
     _subject_name: NameText | None = None
@@ -57,24 +55,7 @@ class Certificate(Fields, eq=False, weakref=True):
             fields = certificate_fast.read_untrusted(data) or certificate_exact.read_untrusted(data)
         except der.DerError as error:
             raise CertificateError(str(error)) from None
-        certificate = cls(*(*astuple(fields), data, sha256(data).hexdigest()))
-        # cryptography warns of these serial numbers, and the rest of such a certificate is worth looking at
-        if certificate.serial[0] != "-" and certificate.serial != "00":
-            certificate._load()
-        return certificate
-
-    def _load(self) -> x509.Certificate:
-        if self._x509 is None:
-            try:
-                if self.serial.startswith("-") or self.serial == "00":
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore")
-                        self._x509 = x509.load_der_x509_certificate(self.der)
-                else:
-                    self._x509 = x509.load_der_x509_certificate(self.der)
-            except CRYPTOGRAPHY_ERRORS as error:
-                raise CertificateError(_one_line(error)) from None
-        return self._x509
+        return cls(*(*astuple(fields), data, sha256(data).hexdigest()))
 
     # --- what follows from the fields --------------------------------------------------------------
 
@@ -114,16 +95,11 @@ class Certificate(Fields, eq=False, weakref=True):
         return self.names.texts
 
     @property
-    def x509(self) -> x509.Certificate:
-        """The certificate as ``cryptography`` parses it; raises ``CertificateError`` if it refuses."""
-        return self._load()
-
-    @property
     def public_key(self) -> CertificatePublicKeyTypes:
         """The subject's key; raises ``CertificateError`` if it is of an unknown kind or malformed."""
         if self._public_key is None:
             try:
-                self._public_key = (self._x509 or self._load()).public_key()
+                self._public_key = load_der_public_key(self.spki_der)  # type: ignore[assignment]
             except CRYPTOGRAPHY_ERRORS as error:
                 raise CertificateError(f"public key: {_one_line(error)}") from None
         return self._public_key

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from scanner.caching import bounded_memo
-from scanner.x509 import der
+from scanner.x509 import der, malformations
 from scanner.x509.distinguished import NameText
 from scanner.x509.extensions import AuthorityKey, GeneralNames
 from scanner.x509.name_constraints import NameConstraints
@@ -72,6 +72,7 @@ _CURVES: Final = {
         "1.3.36.3.3.2.8.1.1.7": ("brainpoolP256r1", 256),
         "1.3.36.3.3.2.8.1.1.11": ("brainpoolP384r1", 384),
         "1.3.36.3.3.2.8.1.1.13": ("brainpoolP512r1", 512),
+        "1.2.156.10197.1.301": ("SM2", 256),
         # SEC 2 and RFC 5639: no client accepts these, and the small ones are weak too
         "1.3.36.3.3.2.8.1.1.1": ("brainpoolP160r1", 160),
         "1.3.36.3.3.2.8.1.1.3": ("brainpoolP192r1", 192),
@@ -212,21 +213,25 @@ def key_untrusted(spki: bytes, flaws: list[str]) -> tuple[str, int | None, str]:
     algorithm_start, algorithm_stop = der.expect_untrusted(spki, start, stop, der.SEQUENCE, "key algorithm")
     oid_start, oid_stop = der.expect_untrusted(spki, algorithm_start, algorithm_stop, der.OID, "key algorithm")
     bits_start, bits_stop = der.expect_untrusted(spki, algorithm_stop, stop, der.BIT_STRING, "key")
+    _, key = der.bits_untrusted(spki, bits_start, bits_stop)
     oid = spki[oid_start:oid_stop]
     if oid == _EC:
         if oid_stop == algorithm_stop:
             raise der.DerError("key: an elliptic curve key without its curve")
         tag, curve_start, curve_stop = der.header_untrusted(spki, oid_stop, algorithm_stop)
         if tag != der.OID:
-            flaws.append("the elliptic curve is spelled out instead of named")
+            flaws.append(malformations.EXPLICIT_CURVE)
             return "ec", None, "ec:explicit"
+        if key[:1] in (b"\x02", b"\x03", b"\x06", b"\x07"):
+            flaws.append(malformations.COMPRESSED_POINT)
         name, bits = _CURVES.get(spki[curve_start:curve_stop], (None, None))
         if name is None:
             name = der.oid_untrusted(spki[curve_start:curve_stop])
         return "ec", bits, f"ec:{name}"
     if oid in (_RSA, _RSA_PSS):
         kind = "rsa" if oid == _RSA else "rsa-pss"
-        _, key = der.bits_untrusted(spki, bits_start, bits_stop)
+        if oid == _RSA and oid_stop == algorithm_stop:
+            flaws.append(malformations.RSA_WITHOUT_NULL)
         key_start, key_stop = der.whole_untrusted(key, der.SEQUENCE, "RSA key")
         modulus_start, modulus_stop = der.expect_untrusted(key, key_start, key_stop, der.INTEGER, "RSA modulus")
         length = int.from_bytes(key[modulus_start:modulus_stop], "big").bit_length()

@@ -17,6 +17,11 @@ UNNAMED: Final = "the subject is empty and subjectAltName is not critical"
 UNIVERSAL_STRING: Final = "a UniversalString"
 WRONG_STRING: Final = "is not valid in the string type that it claims"
 EMPTY_CONSTRAINTS: Final = "nameConstraints: neither permits nor excludes anything"
+# Forms of keys, which ``scanner.trust.client_algorithms`` judges: they are DER, and clients do not know them
+EXPLICIT_CURVE: Final = "the elliptic curve is spelled out instead of named"
+COMPRESSED_POINT: Final = "the point of the elliptic curve is not in its uncompressed form"
+RSA_WITHOUT_NULL: Final = "the RSA key has no NULL parameters"
+KEY_FORMS: Final = frozenset({EXPLICIT_CURVE, COMPRESSED_POINT, RSA_WITHOUT_NULL})
 
 _EVERYBODY: Final = ("openssl", "curl", "python", "go", "java", "chrome", "firefox", "gnutls")
 # Part of a flaw's sentence -> clients that refuse it. Of other flaws the clients are not known.

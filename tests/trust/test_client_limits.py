@@ -72,13 +72,6 @@ def test_a_ca_certificate_as_a_leaf_is_refused_by_firefox() -> None:
     ]
 
 
-def test_the_signature_algorithm_of_an_anchor_does_not_matter() -> None:
-    top = pki.root("Modern Root", private=pki.key("modern root", "ed25519"))
-    below = pki.certificate("leaf.example", issuer=top)
-    assert [problem.certificate for problem in client_limit_problems(1, [below.parsed, top.parsed])] == [below.sha256]
-    assert list(client_limit_problems(1, [top.parsed])) == []
-
-
 @pytest.mark.parametrize(
     ("sizes", "clients"),
     [

@@ -19,17 +19,18 @@ from scanner.diagnosis.clients.endings import (
 from scanner.diagnosis.clients.texts import (
     ADDRESS_TEXTS,
     COMPARISONS_TEXTS,
+    KEY_FORM_TEXTS,
     NAME_TEXTS,
     NODE_LEAF_ALONE,
     TEXTS,
     TOO_COSTLY_TEXTS,
     TOO_LONG_TEXTS,
-    UNVERIFIED_TEXTS,
     USAGE_TEXTS,
 )
 from scanner.model.evidence import Stage, Target
 from scanner.tls import offers
 from scanner.tls.registry_names import SUITES, cipher_suite
+from scanner.x509.malformations import COMPRESSED_POINT, EXPLICIT_CURVE
 
 Texts = Mapping[str, str]
 
@@ -44,7 +45,7 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
     if refusing:
         named = {str(client).lower() for client in refusing}
         if "openssl" in named:
-            named.add("node")
+            named |= _LIBRARIES
         return {client: text if client in named else OK for client, text in texts.items()}
     if evidence.get("anchor") and code not in _JAVA_ASKS_OF_ANCHORS:
         return {**texts, "java": OK}
@@ -161,8 +162,6 @@ _GROUP_TAKEN: Final[Mapping[str, frozenset[str]]] = {
 
 def _no_shared_scheme(evidence: Mapping[str, Any], _: Target) -> Texts:
     refusing = {str(name).lower() for name in evidence.get("refused_by", ())}
-    if "signature" in evidence:
-        return {client: UNVERIFIED_TEXTS[client] if client in refusing else OK for client in CLIENTS}
     if "openssl" in refusing:
         refusing |= _LIBRARIES
     ending = alert_texts(40)
@@ -243,13 +242,35 @@ def _local_clock(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 def _weak_key(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = dict(TEXTS["weak-key"])
-    kind, size = [*str(evidence.get("key", "")).split(":", 1), ""][:2]
-    if kind in ("rsa", "rsa-pss") and size.isdecimal() and int(size) >= 1024:
-        # OpenSSL's security level 2 wants 2048 bits; the others still take 1024.
-        texts.update(go=OK, java=OK, chrome=OK, firefox=OK, gnutls=OK)
+    if "dsa_bits" in evidence:
+        # none of them offers a suite for it, so that a server with nothing else refuses
+        return alert_texts(40)
     if evidence.get("leaf") is False:
         texts.update(verify_texts(67, "CA certificate key too weak"))
     return texts
+
+
+def _unsupported_algorithm(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = dict(TEXTS["unsupported-algorithm"])
+    form = evidence.get("form")
+    if form is not None:
+        texts |= KEY_FORM_TEXTS
+    if form == EXPLICIT_CURVE:
+        texts |= verify_texts(94, "Certificate public key has explicit ECC parameters")
+    refusing = {str(client).lower() for client in evidence.get("refused_by", ())}
+    if not _is_known_of_chrome(evidence) and "chrome" not in refusing:
+        del texts["chrome"]
+    if "reason" in evidence:  # who knows the algorithm may find the signature bad
+        return {
+            client: text for client, text in texts.items() if ("openssl" if client in _LIBRARIES else client) in refusing
+        }
+    return texts
+
+
+def _is_known_of_chrome(evidence: Mapping[str, Any]) -> bool:
+    """Return whether it is known what Chrome makes of an algorithm."""
+    # BoringSSL verifies ML-DSA since 2026, and takes other forms of points; of Chrome itself nothing was seen
+    return not str(evidence.get("signature", "")).startswith("ml-dsa") and evidence.get("form") != COMPRESSED_POINT
 
 
 def _wrong_key_usage(evidence: Mapping[str, Any], _: Target) -> Texts:
@@ -301,13 +322,6 @@ def _purposes(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 # Server Gated Cryptography of Netscape and Microsoft, which OpenSSL and Java still take for serverAuth
 _GATED: Final = frozenset({"2.16.840.1.113730.4.1", "1.3.6.1.4.1.311.10.3.3"})
-
-
-def _weak_signature(evidence: Mapping[str, Any], _: Target) -> Texts:
-    texts = dict(TEXTS["weak-signature"])
-    if evidence.get("publicly_trusted") is False and "sha1" in str(evidence.get("signature", "")).lower():
-        texts["java"] = OK  # refuses SHA-1 only below the roots that it brings itself (jdk.certpath.disabledAlgorithms)
-    return texts
 
 
 def _client_certificate(evidence: Mapping[str, Any], _: Target) -> Texts:
@@ -369,7 +383,7 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "intermediate-expired": _issuer_dates,
     "untrusted-root": _untrusted_root,
     "weak-key": _weak_key,
-    "weak-signature": _weak_signature,
+    "unsupported-algorithm": _unsupported_algorithm,
     "path-length-exceeded": _path_length,
     "too-costly-to-judge": _too_costly,
     "not-for-server-auth": _purposes,
