@@ -11,9 +11,10 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any, BinaryIO, Final, TextIO, cast
 
-import orjson
 from msgspec import Struct
 
 from scanner.errors import TlsweepError
@@ -60,22 +61,16 @@ class WriterStatistics(Struct, frozen=True):
     writes: int
 
 
-def _gzip_member(lines: bytes) -> bytes:
-    return zlib.compress(lines, level=6, wbits=31)
-
-
-def _zstd_frames() -> Callable[[bytes], bytes]:
-    import zstandard
-
-    return zstandard.ZstdCompressor(level=3).compress
-
-
 def compressor_for(path: str) -> Callable[[bytes], bytes] | None:
     """Return what compresses lines to a gzip member (RFC 1952) or zstd frame (RFC 8878), by the suffix of ``path``, if it has one."""
     lower = path.lower()
     if lower.endswith(".gz"):
-        return _gzip_member
-    return _zstd_frames() if lower.endswith(".zst") else None
+        return partial(zlib.compress, level=6, wbits=31)
+    if not lower.endswith(".zst"):
+        return None
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=3).compress
 
 
 class Writer:
@@ -125,17 +120,7 @@ class Writer:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add one record; it reaches the file with the next flush at the latest."""
-        try:
-            line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-        except TypeError:
-            line = dumps_line(record)
-        size = len(line)
-        self._buffer.append(line)
-        self._buffered_bytes += size
-        self._lines += 1
-        self._bytes += size
-        if self._buffered_bytes >= FLUSH_BYTES or self._clock() - self._flushed_at >= FLUSH_SECONDS:
-            self.flush()
+        self.write_lines(dumps_line(record), 1)
 
     def write_lines(self, lines: bytes, count: int) -> None:
         """Add ``count`` encoded lines, each with its line feed."""
@@ -210,7 +195,7 @@ class Writer:
         try:
             os.close(self._descriptor)
         except OSError as error:  # network file systems report only now that there is no space
-            self._failure = self._failed(error)
+            self._failure = _output_error(self._shown, error, kept=self._regular)
             raise self._failure from error
 
     def _check_unchanged(self) -> None:
@@ -242,8 +227,9 @@ class Writer:
         except OSError as error:
             if self._regular:
                 whole = 0 if self._compress is not None else data.rfind(b"\n", 0, len(data) - len(view)) + 1
-                self._cut(self._size + whole)
-            raise self._failed(error) from error
+                with suppress(OSError):  # if that fails too, ``--resume`` repairs the file
+                    os.ftruncate(self._descriptor, self._size + whole)
+            raise _output_error(self._shown, error, kept=self._regular) from error
         self._size += len(data)
 
     def _write(self, data: memoryview) -> int:
@@ -252,16 +238,6 @@ class Writer:
         self._stream.write(bytes(data))
         self._stream.flush()
         return len(data)
-
-    def _cut(self, size: int) -> None:
-        """Cut off a partial write; if that fails too, ``--resume`` repairs the file."""
-        try:
-            os.ftruncate(self._descriptor, size)
-        except OSError:
-            return
-
-    def _failed(self, error: OSError) -> OutputError:
-        return _output_error(self._shown, error, kept=self._regular)
 
 
 def _output_error(shown: str, error: OSError, *, kept: bool = False) -> OutputError:

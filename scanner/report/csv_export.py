@@ -72,12 +72,7 @@ def values_of(finding: Mapping[str, Any], owner_column: str | None, fresh: bool)
             first = one
     evidence = first.get("evidence")
     return [
-        plain(target.get("row"), MAX_NAME),
-        plain(target.get("id"), MAX_NAME),
-        plain(target.get("host"), MAX_NAME),
-        plain(target.get("port"), MAX_NAME),
-        plain(target.get("protocol"), MAX_NAME),
-        plain(target.get("address"), MAX_NAME),
+        *(plain(target.get(name), MAX_NAME) for name in ("row", "id", "host", "port", "protocol", "address")),
         plain(tags.get(owner_column), MAX_NAME) if owner_column is not None and isinstance(tags, Mapping) else "",
         plain(finding.get("outcome"), MAX_NAME),
         plain(finding.get("cause"), MAX_NAME),

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any, Final, Protocol, Self, TypeVar
 
+from scanner.fleet.stats.counts import most_first
 from scanner.model.findings import CAUSES
 
 # Codes that only the fleet gives, and the cause that each belongs to.
@@ -55,8 +56,8 @@ class Reclassified:
         return {
             "targets": self.targets,
             "said": self.said,
-            "reclassified": _most_first(reclassified),
-            "otherwise": _most_first(otherwise),
+            "reclassified": dict(most_first(reclassified)),
+            "otherwise": dict(most_first(otherwise)),
         }
 
 
@@ -75,10 +76,6 @@ def merge_each(mine: dict[_Key, _Fold], theirs: Mapping[_Key, _Fold], limit: int
             known.merge(fold)
         elif len(mine) < limit:
             mine[key] = deepcopy(fold)
-
-
-def _most_first(counts: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def causes_of(finding: Mapping[str, Any]) -> tuple[list[str], str]:

@@ -144,18 +144,12 @@ def largest_first(groups: Mapping[str, GroupCounts]) -> list[tuple[str, GroupCou
 def codes_of(finding: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the distinct (cause, code) pairs of a finding. What is not shaped like a diagnosis is left out."""
     diagnoses = finding.get("diagnoses")
-    if not isinstance(diagnoses, list):
-        return []
-    if len(diagnoses) == 1 and type(diagnoses[0]) is dict:  # the common case
-        cause, code = diagnoses[0].get("cause"), diagnoses[0].get("code")
-        return [(cause, code)] if isinstance(cause, str) and isinstance(code, str) else []
-    pairs: dict[tuple[str, str], None] = {}
-    for diagnosis in diagnoses:
-        if isinstance(diagnosis, dict):
-            cause, code = diagnosis.get("cause"), diagnosis.get("code")
-            if isinstance(cause, str) and isinstance(code, str):
-                pairs[cause, code] = None
-    return list(pairs)
+    pairs = [
+        (diagnosis.get("cause"), diagnosis.get("code"))
+        for diagnosis in (diagnoses if isinstance(diagnoses, list) else ())
+        if isinstance(diagnosis, dict)
+    ]
+    return [*dict.fromkeys((cause, code) for cause, code in pairs if isinstance(cause, str) and isinstance(code, str))]
 
 
 def _group(groups: dict[str, GroupCounts], value: str) -> GroupCounts:
