@@ -6,6 +6,7 @@ with patterns that take linear time.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 import unicodedata
@@ -13,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
-import orjson
 from msgspec import Struct
 
 from scanner.shipped import shipped
@@ -65,7 +65,7 @@ def meanings_table() -> Mapping[str, Any]:
 
 @cache
 def _errors() -> Mapping[str, Mapping[str, Any]]:
-    table: dict[str, Any] = orjson.loads(shipped("client-errors.json"))
+    table: dict[str, Any] = json.loads(shipped("client-errors.json"))
     return table
 
 
