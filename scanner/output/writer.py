@@ -15,8 +15,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, BinaryIO, Final, TextIO, cast
 
-from msgspec import Struct
-
 from scanner.errors import TlsweepError
 from scanner.output.encoding import dumps_line
 from scanner.output.reader import NotFindings
@@ -51,14 +49,6 @@ class OutputLost(OutputError):
 
 class OutputClosed(OutputError):
     """The reader at the other end of the pipe has gone."""
-
-
-class WriterStatistics(Struct, frozen=True):
-    """Counts of a writer; ``bytes`` are counted before compression."""
-
-    lines: int
-    bytes: int
-    writes: int
 
 
 def compressor_for(path: str) -> Callable[[bytes], bytes] | None:
@@ -107,9 +97,6 @@ class Writer:
         self._flushed_at = clock()
         self._closed = False
         self._failure: OutputError | None = None
-        self._lines = 0
-        self._bytes = 0
-        self._writes = 0
         self.before: Writer | None = None
 
     def __enter__(self) -> Writer:
@@ -120,14 +107,12 @@ class Writer:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add one record; it reaches the file with the next flush at the latest."""
-        self.write_lines(dumps_line(record), 1)
+        self.write_lines(dumps_line(record))
 
-    def write_lines(self, lines: bytes, count: int) -> None:
-        """Add ``count`` encoded lines, each with its line feed."""
+    def write_lines(self, lines: bytes) -> None:
+        """Add encoded lines, each with its line feed."""
         self._buffer.append(lines)
         self._buffered_bytes += len(lines)
-        self._lines += count
-        self._bytes += len(lines)
         if self._buffered_bytes >= FLUSH_BYTES or self._clock() - self._flushed_at >= FLUSH_SECONDS:
             self.flush()
 
@@ -187,10 +172,6 @@ class Writer:
             if self._owned:
                 self._close_descriptor()
 
-    def statistics(self) -> WriterStatistics:
-        """Return the counts so far, including buffered lines."""
-        return WriterStatistics(self._lines, self._bytes, self._writes)
-
     def _close_descriptor(self) -> None:
         try:
             os.close(self._descriptor)
@@ -222,7 +203,6 @@ class Writer:
                 except BlockingIOError:  # a pipe that its other end made non-blocking
                     select.select([], [self._descriptor], [])
                     continue
-                self._writes += 1
                 view = view[written:]
         except OSError as error:
             if self._regular:

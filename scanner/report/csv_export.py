@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from scanner.fleet.keys import records_in
 from scanner.output.draft import Draft
 from scanner.report.table_rows import MAX_NAME, MAX_SENTENCE, plain
 
@@ -58,15 +59,13 @@ class CsvExport:
 
 def values_of(finding: Mapping[str, Any], owner_column: str | None, fresh: bool) -> list[str]:
     """Return the cells of a finding, by ``HEADER``."""
-    target, diagnoses = finding.get("target"), finding.get("diagnoses")
+    target = finding.get("target")
     if not isinstance(target, Mapping):
         target = {}
     tags = target.get("tags")
     first: Mapping[str, Any] = {}
     codes = []
-    for one in diagnoses if isinstance(diagnoses, list) else ():
-        if not isinstance(one, Mapping):
-            continue
+    for one in records_in(finding.get("diagnoses")):
         codes.append(plain(one.get("code"), MAX_NAME))
         if not first or (first.get("severity") != "error" and one.get("severity") == "error"):
             first = one

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any, Final, Protocol, Self, TypeVar
 
+from scanner.fleet.keys import records_in
 from scanner.fleet.stats.counts import most_first
 from scanner.model.findings import CAUSES
 
@@ -80,11 +81,10 @@ def merge_each(mine: dict[_Key, _Fold], theirs: Mapping[_Key, _Fold], limit: int
 
 def causes_of(finding: Mapping[str, Any]) -> tuple[list[str], str]:
     """Return the causes of a finding's errors, as they are ordered, and the one that it is named by ("": none)."""
-    diagnoses = finding.get("diagnoses")
     errors: list[str] = [
         cause
-        for diagnosis in (diagnoses if isinstance(diagnoses, list) else ())
-        if isinstance(diagnosis, dict) and diagnosis.get("severity") == "error"
+        for diagnosis in records_in(finding.get("diagnoses"))
+        if diagnosis.get("severity") == "error"
         if isinstance(cause := diagnosis.get("cause"), str) and cause in CAUSES
     ]
     named = finding.get("cause")
