@@ -150,10 +150,7 @@ NO_ACCESS: Final[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
 
 
 def split_untrusted(data: bytes, at: int, end: int, found_flaws: list[str]) -> dict[bytes, tuple[bool, bytes]]:
-    """Read the Extensions between ``at`` and ``end``: identifier -> (critical, content of extnValue).
-
-    Of one that is there twice the first counts, and ``found_flaws`` gets a sentence.
-    """
+    """Read the Extensions between ``at`` and ``end``: identifier -> (critical, content of extnValue); of doubles the first counts."""
     found: dict[bytes, tuple[bool, bytes]] = {}
     count = 0
     start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "extensions")
