@@ -13,7 +13,6 @@ from datetime import timedelta
 from enum import Enum, auto
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -123,9 +122,7 @@ class ServerFactory:
     def __enter__(self) -> ServerFactory:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._directory.cleanup()
 
     def context(
@@ -177,23 +174,15 @@ ANY_SECURITY_LEVEL: Final = "DEFAULT@SECLEVEL=0"
 
 
 def presenting(
-    make: Callable[[Pki, Endpoint], Credential],
-    *,
-    for_any_name: bool = False,
-    minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
-    maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
-    ciphers: str | None = None,
-    curve: str | None = None,
+    make: Callable[[Pki, Endpoint], Credential], *, for_any_name: bool = False, **options: Any
 ) -> HandlerFactory:
-    """Return a factory for a working server with the credential that ``make`` returns.
+    """Return a factory for a working server with the credential that ``make`` returns; ``options`` are as for ``context``.
 
     Clients that ask for another name than the case's get the default site, unless ``for_any_name``.
     """
 
     def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-        context = factory.context(
-            make(factory.pki, endpoint), minimum=minimum, maximum=maximum, ciphers=ciphers, curve=curve
-        )
+        context = factory.context(make(factory.pki, endpoint), **options)
         if endpoint.named and not for_any_name:
             factory.only_for(endpoint.host, context)
         return openssl(context, endpoint.story)

@@ -224,7 +224,6 @@ def _batches(lists: Iterable[list[bytes]], least: int) -> Iterator[list[bytes]]:
     """Yield lines in lists of ``least`` bytes or a little more; the last one may have less."""
     batch: list[bytes] = []
     size = 0
-    broken: StreamBroken | None = None
     try:
         for lines in lists:
             step = max(1, len(lines) * least // sum(map(len, lines)))
@@ -235,12 +234,12 @@ def _batches(lists: Iterable[list[bytes]], least: int) -> Iterator[list[bytes]]:
                 if size >= least:
                     yield batch
                     batch, size = [], 0
-    except StreamBroken as error:
-        broken = error
+    except StreamBroken:
+        if batch:
+            yield batch
+        raise
     if batch:
         yield batch
-    if broken is not None:
-        raise broken
 
 
 def list_of_findings(findings: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
