@@ -151,10 +151,7 @@ def finding(
 
 
 def for_another_row(record: Finding, target: Target) -> Finding:
-    """Return a finding for another row that names its target: what was seen once answers both.
-
-    It comes after the first in the same output, so it does not hold the certificates again.
-    """
+    """Return a finding for another row that names this target; it comes later in one output, so it has no certificates."""
     kept: list[Any] = [*record["certificates"]]
     for place, entry in enumerate(kept):
         if isinstance(entry, dict) and "der" in entry:  # else written already, or a fragment
