@@ -35,10 +35,7 @@ class CertificateError(Exception):
 
 
 class Certificate(Fields, eq=False, weakref=True):
-    """One X.509 certificate (RFC 5280): its fields, its DER and its SHA-256 (lower-case hex).
-
-    To be treated as immutable; equal if the DER is equal. Made by ``parse_untrusted``.
-    """
+    """One X.509 certificate (RFC 5280), made by ``parse_untrusted``: immutable by convention, equal if the DER is equal."""
 
     der: bytes
     sha256: str
