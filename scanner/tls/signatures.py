@@ -26,7 +26,13 @@ _PSS: Final = {
     0x080B: ("sha512", 64),
 }
 # Schemes of keys that hash by themselves what they sign (RFC 8446, and draft-ietf-tls-mldsa for ML-DSA)
-_WITHOUT_HASH: Final = {0x0807: "ed25519", 0x0808: "ed448", 0x0904: "ml-dsa-44", 0x0905: "ml-dsa-65", 0x0906: "ml-dsa-87"}
+_WITHOUT_HASH: Final = {
+    0x0807: "ed25519",
+    0x0808: "ed448",
+    0x0904: "ml-dsa-44",
+    0x0905: "ml-dsa-65",
+    0x0906: "ml-dsa-87",
+}
 # RFC 8734: ECDSA with brainpool curves in TLS 1.3
 _BRAINPOOL: Final = {0x081A: "sha256", 0x081B: "sha384", 0x081C: "sha512"}
 # Schemes for certificates and TLS 1.2 alone: RSA PKCS #1 v1.5, DSA, and anything with less than SHA-256 (RFC 8446 section 4.2.3)

@@ -87,19 +87,19 @@ def _problem(code: str, certificate: Certificate, **evidence: Any) -> Problem:
     return Problem(code, certificate.sha256, {"subject": certificate.subject, **evidence})
 
 
-def _contents(certificate: Certificate) -> list[Problem]:
-    """Return the problems of a certificate that do not depend on its place in the path."""
+def _contents(certificate: Certificate, *, leaf: bool = False, anchor: bool = False) -> list[Problem]:
+    """Return the problems of what a certificate contains."""
     problems = []
     if certificate.name_constraints is not None:
         certificate.load_constraints()
     if certificate.flaws and (unknown_key := known_to_none(certificate)) is not None:
         problems.append(unknown_key)
     if certificate.flaws and (flaws := [flaw for flaw in certificate.flaws if flaw not in malformations.KEY_FORMS]):
-        malformed: dict[str, Any] = {"flaws": flaws}
-        minding = malformations.refused_by(flaws)
-        if minding is not None:
-            malformed["refused_by"] = minding
-        problems.append(_problem("malformed-certificate", certificate, **malformed))
+        minding = malformations.refused_by(flaws, leaf=leaf, anchor=anchor)
+        if minding is None:
+            problems.append(_problem("malformed-certificate", certificate, flaws=flaws))
+        elif minding:
+            problems.append(_problem("malformed-certificate", certificate, flaws=flaws, refused_by=minding))
     if certificate.critical:
         unknown = _not_understood(certificate)
         if unknown:
@@ -145,7 +145,7 @@ def _not_understood(certificate: Certificate) -> dict[str, Any]:
 def leaf_problems(leaf: Certificate, at: float) -> list[Problem]:
     """Return what stops a client at the end-entity certificate, whatever is above it. ``at`` is epoch seconds."""
     usage = leaf.key_usage
-    problems = _contents(leaf)
+    problems = _contents(leaf, leaf=True)
     if usage is not None and not usage & _TLS_USAGES:
         # OpenSSL refuses it as "unsuitable certificate purpose".
         problems.append(_problem("wrong-key-usage", leaf, key_usage=usages(leaf)))
@@ -170,12 +170,15 @@ def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: V
     below = 0  # CA certificates between the leaf and this one that are not self-issued
     for place, certificate in enumerate(path):
         is_root = closed and place == len(path) - 1
-        problems += _contents(certificate)
+        problems += _contents(certificate, anchor=is_root)
         if certificate.signature_algorithm.weak and not is_root:
             problems.append(_problem("weak-signature", certificate, signature=certificate.signature))
         # Version 1 roots, which have no extensions, are still anchors for OpenSSL, Go and GnuTLS.
         if not certificate.is_ca and not (is_root and certificate.version < 3):
             problems.append(_problem("issuer-not-a-ca", certificate))
+        elif not certificate.is_ca and certificate.version == 2:
+            # OpenSSL takes self-signed certificates of version 1 alone for CAs
+            problems.append(_problem("issuer-not-a-ca", certificate, refused_by=list(OPENSSL)))
         elif certificate.key_usage is not None and not certificate.key_usage & extensions.KEY_CERT_SIGN:
             problems.append(_problem("wrong-key-usage", certificate, key_usage=usages(certificate)))
         if certificate.path_length is not None and below > certificate.path_length:

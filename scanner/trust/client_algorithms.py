@@ -48,6 +48,8 @@ _SIGNATURES: Final = {
     **{f"ecdsa-with-SHA3-{bits}": (*OPENSSL, "go", "java", *_BROWSERS) for bits in (256, 384, 512)},
     **{f"ml-dsa-{size}": _ML_DSA for size in (44, 65, 87)},
 }
+# Go looks at the keys that a server sends (crypto/tls), BoringSSL at all of them
+GO_RSA_BITS: Final = 8192
 # By the name of the key
 _KEYS: Final = {
     "ec:P-224": ("java", *_BROWSERS),
@@ -86,7 +88,7 @@ def signature_refused_by(child: Certificate, issuer: Certificate) -> tuple[str, 
     return ("go", *known) if odd and name == "ed25519" else known
 
 
-def key_refused_by(certificate: Certificate, *, leaf: bool = False) -> tuple[str, ...]:
+def key_refused_by(certificate: Certificate, *, leaf: bool = False, anchor: bool = False) -> tuple[str, ...]:
     """Return the clients that do not know the key of a certificate, of a leaf only for the form of its key.
 
     Kinds of leaf keys are ``no-shared-signature-scheme``.
@@ -94,13 +96,15 @@ def key_refused_by(certificate: Certificate, *, leaf: bool = False) -> tuple[str
     found = {client for flaw in certificate.flaws for client in _FORMS.get(flaw, ())}
     if not leaf:
         found.update(_KEYS.get(certificate.key, ()))
+    if certificate.key_type == "rsa" and (certificate.key_bits or 0) > GO_RSA_BITS:
+        found.update(("chrome",) if anchor else ("go", "chrome"))
     return _ordered(found)
 
 
 def algorithm_problems(path: Sequence[Certificate]) -> Iterator[Problem]:
     """Yield ``unsupported-algorithm`` for signatures and keys of a path (leaf first, anchor last) that verifies."""
     for place, certificate in enumerate(path):
-        clients = key_refused_by(certificate, leaf=place == 0)
+        clients = key_refused_by(certificate, leaf=place == 0, anchor=place == len(path) - 1)
         if clients:
             yield _problem(certificate, clients, key=certificate.key, form=key_form(certificate))
     for child, issuer in pairwise(path):
@@ -129,7 +133,7 @@ def known_to_none(certificate: Certificate) -> Problem | None:
 
 def unverifiable(child: Certificate, issuer: Certificate) -> Problem:
     """Return ``unsupported-algorithm`` for a signature that cannot be verified here."""
-    clients = EVERYBODY
+    clients: tuple[str, ...] = EVERYBODY
     if child.signature == SM2_WITH_SM3:
         clients = ("go", "java", *_BROWSERS, "gnutls")  # OpenSSL verifies these
     elif issuer.key_type == "rsa-pss":

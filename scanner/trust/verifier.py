@@ -329,7 +329,9 @@ class ChainVerifier:
         refusing = {client for problem in problems for client in problem.evidence["refused_by"]}
         try:
             for path in search.valid_paths():
-                refusing &= {client for problem in algorithm_problems(path) for client in problem.evidence["refused_by"]}
+                refusing &= {
+                    client for problem in algorithm_problems(path) for client in problem.evidence["refused_by"]
+                }
         except TooCostly:
             pass  # what was found so far holds: further paths could only clear more clients
         left = []

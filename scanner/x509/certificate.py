@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from msgspec.structs import astuple
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # TLS allows 16 MiB; the largest certificates in use (thousands of names) have some 200 KiB.
 MAX_CERTIFICATE_BYTES: Final = 1 << 20
-# Go refuses longer RSA keys in TLS for what they cost; the longest in any public store have 4096 bits.
-MAX_KEY_BITS: Final = 8192
+# OpenSSL verifies with no longer RSA keys; the longest in any public store have 4096 bits.
+MAX_KEY_BITS: Final = 16_384
 
 
 class CertificateError(Exception):
@@ -96,7 +96,7 @@ class Certificate(Fields, eq=False, weakref=True):
         """The subject's key; raises ``CertificateError`` if it is of an unknown kind or malformed."""
         if self._public_key is None:
             try:
-                self._public_key = load_der_public_key(self.spki_der)  # type: ignore[assignment]
+                self._public_key = cast("CertificatePublicKeyTypes", load_der_public_key(self.spki_der))
             except CRYPTOGRAPHY_ERRORS as error:
                 raise CertificateError(f"public key: {_one_line(error)}") from None
         return self._public_key

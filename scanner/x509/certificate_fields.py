@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
@@ -179,7 +181,34 @@ def day_untrusted(digits: bytes) -> tuple[float, str]:
     return seconds, f"{'19' if text >= '50' else '20'}{text[:2]}-{text[2:4]}-{text[4:]}"
 
 
-def validity_untrusted(encoded: bytes) -> tuple[float, float, str, str]:
+# A time as BER has it (X.680 sections 46 and 47): to the minute or the second, with a fraction, an offset from UTC
+_BER_TIME: Final = re.compile(rb"(\d{10}|\d{12})(\d\d)?([.,]\d{1,9})?(Z|[+-](?:0\d|1[0-4])[0-5]\d)")
+
+
+def _plain_time_untrusted(tag: int, content: bytes, flaws: list[str]) -> tuple[int, bytes]:
+    """Return a time as RFC 5280 has it, from one that BER allows as well; say so in ``flaws``."""
+    year = {der.UTC_TIME: 2, der.GENERALIZED_TIME: 4}.get(tag, 0)
+    digits = year + 8
+    found = _BER_TIME.fullmatch(content)
+    if found is None or (len(content) == digits + 3 and content[-1:] == b"Z") or not content[:digits].isdigit():
+        return tag, content
+    minutes, rest = content[:digits], content[digits:]
+    seconds = rest[:2] if rest[:2].isdigit() else b""
+    zone = found[4]
+    if not seconds:
+        flaws.append(malformations.NO_SECONDS)
+    if zone != b"Z" or found[3]:
+        flaws.append(malformations.TIME_OFFSET)
+    century = b"" if year == 4 else b"19" if minutes >= b"50" else b"20"
+    text = (century + minutes + (seconds or b"00") + zone.replace(b"Z", b"+0000")).decode("ascii")
+    try:
+        moment = datetime.strptime(text, "%Y%m%d%H%M%S%z").astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise der.DerError("a date that is in no calendar") from None
+    return der.GENERALIZED_TIME, f"{moment.year:04}{moment:%m%d%H%M%S}Z".encode("ascii")
+
+
+def validity_untrusted(encoded: bytes, flaws: list[str]) -> tuple[float, float, str, str]:
     """Decode a Validity (RFC 5280 section 4.1.2.5): both times as epoch seconds, then as ISO text."""
     if len(encoded) > 64:
         raise der.DerError("validity: longer than two times")
@@ -192,8 +221,9 @@ def validity_untrusted(encoded: bytes) -> tuple[float, float, str, str]:
     for tag, at, end in times:
         if tag not in (der.UTC_TIME, der.GENERALIZED_TIME):
             raise der.DerError("validity: something that is not a time")
-        seconds.append(time_untrusted(tag, encoded[at:end]))
-        text = encoded[at:end].decode("ascii")
+        tag, content = _plain_time_untrusted(tag, encoded[at:end], flaws)
+        seconds.append(time_untrusted(tag, content))
+        text = content.decode("ascii")
         if tag == der.UTC_TIME:
             text = ("19" if text >= "50" else "20") + text
         texts.append(f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:12]}:{text[12:14]}Z")

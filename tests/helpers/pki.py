@@ -133,7 +133,7 @@ _CURVES: dict[str, type[ec.EllipticCurve]] = {
     "brainpoolP384r1": ec.BrainpoolP384R1,
     "brainpoolP512r1": ec.BrainpoolP512R1,
 }
-_ML_DSA = {
+_ML_DSA: dict[str, tuple[Any, str]] = {
     "44": (mldsa.MLDSA44PrivateKey, "2.16.840.1.101.3.4.3.17"),
     "65": (mldsa.MLDSA65PrivateKey, "2.16.840.1.101.3.4.3.18"),
     "87": (mldsa.MLDSA87PrivateKey, "2.16.840.1.101.3.4.3.19"),
@@ -172,7 +172,8 @@ def key(label: str = "leaf", kind: str = "ec:P-256") -> PrivateKey:
     if algorithm == "ed448":
         return ed448.Ed448PrivateKey.from_private_bytes(seed[:57])
     if algorithm == "mldsa":
-        return _ML_DSA[size][0].from_seed_bytes(seed[:32])
+        private: PrivateKey = _ML_DSA[size][0].from_seed_bytes(seed[:32])
+        return private
     if algorithm == "dsa":
         return dsa.generate_private_key(int(size))
     p, q = _prime(f"{label}/p", int(size) // 2), _prime(f"{label}/q", int(size) // 2)

@@ -77,7 +77,11 @@ def test_a_scheme_of_another_kind_of_key_is_false_and_an_unknown_one_cannot_be_c
 
 @pytest.mark.parametrize("scheme", [0x0904, 0x0905, 0x0906])
 def test_ml_dsa_keys_verify_with_the_scheme_of_their_size_only(scheme: int) -> None:
-    sizes = {0x0904: mldsa.MLDSA44PrivateKey, 0x0905: mldsa.MLDSA65PrivateKey, 0x0906: mldsa.MLDSA87PrivateKey}
+    sizes: dict[int, Any] = {
+        0x0904: mldsa.MLDSA44PrivateKey,
+        0x0905: mldsa.MLDSA65PrivateKey,
+        0x0906: mldsa.MLDSA87PrivateKey,
+    }
     key = sizes[scheme].generate()
     signature = key.sign(TEXT)
     for other in sizes:

@@ -76,7 +76,9 @@ def test_a_second_leaf_with_a_rare_algorithm_does_not_share_the_first_one_s_path
     usual = pki.certificate("leaf.example", issuer=rsa)
     assert verifier.verify((usual.der,), name="leaf.example", at=NOW).is_clean
     sha224 = pki.certificate("leaf.example", issuer=rsa, scheme=pki.SHA224_WITH_RSA, signer=pki.sha224_signer(rsa))
-    odd_key = pki.certificate("leaf.example", issuer=rsa, private=rsa.private, public_key=pki.rsa_spki_without_null(rsa))
+    odd_key = pki.certificate(
+        "leaf.example", issuer=rsa, private=rsa.private, public_key=pki.rsa_spki_without_null(rsa)
+    )
     for leaf in (sha224, odd_key):
         verdict = verifier.verify((leaf.der,), name="leaf.example", at=NOW)
         assert [problem.evidence["refused_by"] for problem in verdict.chain_problems] == [["go", *BROWSERS]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.trust.client_limits import client_limit_problems, limits_exceeded
+from scanner.trust.client_limits import limits_exceeded
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.paths import PathBuilder, chain_context
 from scanner.trust.verdicts import ChainVerdict

@@ -117,12 +117,11 @@ def test_names_are_exact_and_valid_text(value: bytes, text: str) -> None:
 
 @pytest.mark.parametrize("value", [tlv(0x1E, b"\xd8\x00"), tlv(0x1E, b"\x00"), tlv(0x13, b"ab\xe9")])
 def test_strings_that_break_their_own_type(value: bytes) -> None:
-    """``cryptography`` reads no certificate with these; the text of such a name is its hex all the same."""
     broken = pki.name(CN=value)
     assert name_text(broken).text == f"CN=#{value.hex()}"
     assert "string type" in (name_text(broken).flaw or "")
-    with pytest.raises(CertificateError):
-        _ = pki.certificate(broken, san=["a.example"]).parsed
+    certificate = pki.certificate(broken, san=["a.example"]).parsed
+    assert certificate.subject == f"CN=#{value.hex()}" and "string type" in certificate.flaws[0]
 
 
 def test_several_attributes_are_written_last_first() -> None:
@@ -156,12 +155,11 @@ def test_flaws_are_reported_and_the_rest_is_read(changes: dict[str, object], fla
         (b"\x30\x89" + b"\xff" * 9, "too long"),
         (b"\x1f\x81\x00", "tag"),
         (b"-----BEGIN CERTIFICATE-----", "tag"),
-        (pki.certificate("x", trailing=b"\0").der, "after its end"),
-        (pki.certificate("x", version=7).der, "version"),
+        (pki.certificate("x", version=-3).der, "version"),
         (pki.certificate("x", serial=b"\x02\x00").der, "serial"),
         (pki.certificate("x", validity=pki.sequence(tlv(0x17, b"261332000000Z"), pki.time(NOW))).der, "calendar"),
         (pki.certificate("x", validity=pki.sequence(tlv(0x17, b"260230000000Z"), pki.time(NOW))).der, "calendar"),
-        (pki.certificate("x", validity=pki.sequence(tlv(0x17, b"2602280000Z"), pki.time(NOW))).der, "time"),
+        (pki.certificate("x", validity=pki.sequence(tlv(0x17, b"260228000000"), pki.time(NOW))).der, "time"),
         (pki.certificate("x", validity=pki.sequence(pki.time(NOW))).der, "two times"),
         (b"\x30\x82\x03\xe8" + bytes(1000), "tag"),
         (bytes(2 << 20), "more than"),
@@ -180,7 +178,10 @@ def test_what_is_not_a_certificate_raises_certificate_error(data: bytes, why: st
 def test_dates_after_2050_are_read(text: bytes, year: str) -> None:
     certificate = pki.certificate("x", validity=pki.sequence(pki.time(NOW), tlv(0x18, text))).parsed
     assert describe(certificate)["not_after"] == year
-    assert certificate.not_after == cryptography_x509.load_der_x509_certificate(certificate.der).not_valid_after_utc.timestamp()
+    assert (
+        certificate.not_after
+        == cryptography_x509.load_der_x509_certificate(certificate.der).not_valid_after_utc.timestamp()
+    )
 
 
 def test_dates_that_datetime_does_not_have_are_refused_or_read_never_fatal() -> None:

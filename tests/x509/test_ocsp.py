@@ -215,7 +215,9 @@ def test_responses_made_by_cryptography_are_read(
     revoked = status is their.OCSPCertStatus.REVOKED
     data = (
         their.OCSPResponseBuilder()
-        .add_response(certificates[0], certificates[1], hashes.SHA256(), status, now, now, now if revoked else None, None)
+        .add_response(
+            certificates[0], certificates[1], hashes.SHA256(), status, now, now, now if revoked else None, None
+        )
         .responder_id(encoding, certificates[1])
         .sign(CA.private, hashes.SHA256())
         .public_bytes(serialization.Encoding.DER)

@@ -247,7 +247,9 @@ def _unsupported_algorithm(evidence: Mapping[str, Any], _: Target) -> Texts:
         del texts["chrome"]
     if "reason" in evidence:  # who knows the algorithm may find the signature bad
         return {
-            client: text for client, text in texts.items() if ("openssl" if client in _LIBRARIES else client) in refusing
+            client: text
+            for client, text in texts.items()
+            if ("openssl" if client in _LIBRARIES else client) in refusing
         }
     return texts
 
@@ -260,7 +262,8 @@ def _is_known_of_chrome(evidence: Mapping[str, Any]) -> bool:
 
 def _wrong_key_usage(evidence: Mapping[str, Any], _: Target) -> Texts:
     if evidence.get("leaf") is not True:
-        return TEXTS["wrong-key-usage"]
+        # Go takes a key usage without a bit for none
+        return {**TEXTS["wrong-key-usage"], "go": OK} if evidence.get("key_usage") == [] else TEXTS["wrong-key-usage"]
     missing = USAGE_TEXTS.get(str(evidence.get("missing")))
     if missing is None:
         return {**TEXTS["not-for-server-auth"], "go": OK, "firefox": "SEC_ERROR_INADEQUATE_KEY_USAGE"}
@@ -291,6 +294,8 @@ def _purposes(evidence: Mapping[str, Any], _: Target) -> Texts:
         texts["firefox"] = "MOZILLA_PKIX_ERROR_CA_CERT_USED_AS_END_ENTITY"
         return texts
     purposes = set(evidence.get("extended_key_usage", ()))
+    if evidence.get("extended_key_usage") == []:
+        texts.update(go=OK, gnutls=OK)  # take a list without purposes for none
     is_leaf = evidence.get("leaf") is True
     if "anyExtendedKeyUsage" in purposes:
         texts.update(go=OK, java=OK, chrome=OK)

@@ -7,11 +7,11 @@ from scanner.diagnosis.clients.endings import CLIENTS
 from scanner.diagnosis.clients.texts import (
     ADDRESS_TEXTS,
     COMPARISONS_TEXTS,
+    KEY_FORM_TEXTS,
     NAME_TEXTS,
     TEXTS,
     TOO_COSTLY_TEXTS,
     TOO_LONG_TEXTS,
-    KEY_FORM_TEXTS,
     USAGE_TEXTS,
 )
 
