@@ -44,19 +44,25 @@ class Cache(Generic[_K, _V]):
 
     ``size`` estimates the bytes of a key with its value, once, when it is put. With ``on_second_put`` there is a
     doorkeeper, as in TinyLFU: a value is kept only when its key is put a second time, so that what is met once (a
-    leaf on its own host) does not evict what is met a thousand times. Until then it is among the ``RECENT`` latest
+    leaf on its own host) does not evict what is met a thousand times. Until then it is among the ``recent`` latest
     ones, since a new value is usually looked up again within moments; these take ``1 / LARGEST_PART`` of the bytes.
 
     There is no lock: a cache belongs to one thread. ``clear`` alone may be called from another.
     """
 
     __slots__ = (
-        "__weakref__", "_asked", "_entries", "_kept", "_largest", "_limit", "_noted", "_recent", "_recent_bytes", "_recent_limit",
+        "__weakref__", "_asked", "_entries", "_kept", "_largest", "_limit", "_most_recent", "_noted", "_recent", "_recent_bytes", "_recent_limit",
         "_size", "bytes",
     )  # fmt: skip
 
     def __init__(
-        self, entries: int, max_bytes: int, size: Callable[[_K, _V], int], *, on_second_put: bool = False
+        self,
+        entries: int,
+        max_bytes: int,
+        size: Callable[[_K, _V], int],
+        *,
+        on_second_put: bool = False,
+        recent: int = RECENT,
     ) -> None:
         self._entries = entries
         self._asked = max_bytes
@@ -65,6 +71,7 @@ class Cache(Generic[_K, _V]):
         self.bytes = 0  # estimated, of all that is kept
         self._noted: dict[int, None] | None = {} if on_second_put else None
         self._recent: dict[_K, tuple[_V, int]] = {}
+        self._most_recent = recent
         self._recent_bytes = 0
         self._take(_share)
         _caches.add(self)
@@ -130,7 +137,7 @@ class Cache(Generic[_K, _V]):
             return
         replaced = recent.pop(key, None)  # whose hash the doorkeeper has forgotten
         total = self._recent_bytes + size - (0 if replaced is None else replaced[1])
-        while recent and (len(recent) >= RECENT or total > limit):
+        while recent and (len(recent) >= self._most_recent or total > limit):
             total -= recent.pop(next(iter(recent)))[1]
         recent[key] = value, size
         self._recent_bytes = total
