@@ -23,7 +23,8 @@ LARGEST_PART: Final = 8
 # Keys whose hashes a doorkeeper remembers: about 4 MB.
 NOTED: Final = 65_536
 # Values that were put once and are likely to be asked for again in a moment: one for each target that is between two
-# steps.
+# steps of one task. Where whole turns of the event loop lie between the steps, as between reading flights and judging them, a cache
+# needs more.
 RECENT: Final = 32
 
 _K = TypeVar("_K", bound=Hashable)
@@ -51,8 +52,8 @@ class Cache(Generic[_K, _V]):
     """
 
     __slots__ = (
-        "__weakref__", "_asked", "_entries", "_kept", "_largest", "_limit", "_most_recent", "_noted", "_recent", "_recent_bytes", "_recent_limit",
-        "_size", "bytes",
+        "__weakref__", "_asked", "_entries", "_kept", "_largest", "_limit", "_most_recent", "_noted", "_recent", "_recent_bytes",
+        "_recent_limit", "_size", "bytes",
     )  # fmt: skip
 
     def __init__(

@@ -65,8 +65,8 @@ from scanner.trust.verdicts import ChainVerdict
 
 # Workers beside those that may be in flight: targets that wait for their own address or for DNS hold no place.
 WAITING_WORKERS: Final = 1000
-# Findings remembered so that a repeated target shares one probe: at about 5 kB each some 10 MB, and never more than 64 MB.
-REMEMBERED: Final = 2048
+# Findings remembered so that a repeated target shares one probe: at about 3.5 kB each some 5 MB, and never more than 64 MB.
+REMEMBERED: Final = 1536
 REMEMBERED_BYTES: Final = 64 << 20
 # Rows that may wait for a target that is in flight, all together; further ones are probed by themselves.
 MAX_SHARING: Final = 50_000
@@ -389,7 +389,7 @@ class Scan:
             if are_real:
                 if cut_off:
                     observed = replace(observed, evidence=replace(observed.evidence, doubt=NOTHING_ANSWERED))
-                self._conclude(observed, final=False)
+                self._conclude(self._current(observed), final=False)
                 await trio.lowlevel.checkpoint()
             else:
                 self._reprobes.put((observed.evidence.target, observed.owned), "2")
@@ -440,9 +440,8 @@ class Scan:
         """Write a target's finding, or keep it for what other targets may settle. ``again``: it was kept already, for something else."""
         judgement, fold = self.judgement, self.fold
         evidence, verdicts, facts = observed.evidence, observed.verdicts, observed.facts
-        known = judgement.verifier.intermediates.size
-        if verdicts is None or (again or final) and observed.intermediates != known:
-            verdicts, facts = judgement.verdicts(evidence), None
+        if verdicts is None:
+            verdicts = judgement.verdicts(evidence)
         fleet, failed = NO_FLEET, list[str]()
         try:
             if facts is None:
@@ -472,12 +471,18 @@ class Scan:
         if observed.owned:
             self._answer_others(_key_of(evidence.target), finding, evidence)
 
+    def _current(self, observed: Observed) -> Observed:
+        """Return a target that has waited, without its verdicts if others may be right by now."""
+        known = self.judgement.verifier.intermediates.size
+        return observed if observed.intermediates == known else evidence_alone(observed)
+
     def _answer_others(self, key: TargetKey, finding: Finding, evidence: Evidence) -> None:
         """Write a target's finding for the rows that named it meanwhile, and keep it for those that still come."""
+        kept = finding_record.without_der(finding)
         for waiting in self._in_flight.pop(key):
             self._sharing -= 1
-            self._write(finding_record.for_another_row(finding, waiting))
-        self._recent.put(key, (finding, finding_bytes(evidence)))
+            self._write(finding_record.for_another_row(kept, waiting))
+        self._recent.put(key, (kept, finding_bytes(evidence)))
 
     def _tell(self, fleet: FleetVerdict) -> None:
         """Report, once a run, that the clock by which everything is judged is wrong."""
@@ -493,13 +498,13 @@ class Scan:
             for _ in range(self._held.count(reason)):
                 if not self.fold.is_final(reason) or (item := next(held, None)) is None:
                     break
-                self._conclude(item, final=False, again=True)
+                self._conclude(self._current(item), final=False, again=True)
                 await trio.lowlevel.checkpoint()  # there may be thousands
 
     async def _settle(self) -> None:
         """Write everything that was held: what this run could learn is known now."""
         for place, observed in enumerate(self._held.drain()):
-            self._conclude(observed, final=True)
+            self._conclude(self._current(observed), final=True)
             if place % SETTLED_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
 

@@ -68,7 +68,8 @@ class Spool(Generic[T]):
         bytes_in_memory: int = MAX_BYTES_IN_MEMORY,
         directory: str | None = None,
     ) -> None:
-        """``size`` estimates the bytes of an item, ``on_disk`` returns what of it goes to disk; without ``directory`` files go where the system has temporary files."""
+        """``size`` estimates the bytes of an item, ``on_disk`` returns what of it goes to disk. Without ``directory`` files go where
+        the system has temporary files."""
         self._size = size
         self._on_disk = on_disk
         self._room = in_memory
