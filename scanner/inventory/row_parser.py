@@ -92,7 +92,9 @@ class RowParser:
         if ":" in host_text or "/" in host_text or "@" in host_text:
             scheme, host_text, host_port = _split_host_cell(host_text)
         if scheme is not None and scheme not in self._protocols:
-            raise Unusable(self._reason_for_scheme(scheme))
+            if scheme in ("http", "ws"):
+                raise Unusable(f"{scheme}:// is not TLS: write https://, or the host alone")
+            raise Unusable(f"the scheme {quoted(scheme)} is no protocol that is known")
 
         if host_text:
             host, is_ip = parse_host(host_text)
@@ -137,11 +139,6 @@ class RowParser:
         if default is None:
             raise Unusable(f"protocol {protocol} has no usual port: name one")
         return default
-
-    def _reason_for_scheme(self, scheme: str) -> str:
-        if scheme in ("http", "ws"):
-            return f"{scheme}:// is not TLS: write https://, or the host alone"
-        return f"the scheme {quoted(scheme)} is no protocol that is known"
 
 
 def invalid(row: int, line: int | None, reason: str, cells: RowCells, tags: dict[str, Any]) -> InvalidRow:

@@ -217,10 +217,7 @@ def certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
 
 
 class ServerKeyExchange(Struct, frozen=True):
-    """What the server signed, and how. ``params`` is the signed part; ``group`` a named curve, ``dh_bits`` the modulus' size.
-
-    ``scheme`` is None before TLS 1.2, ``signature`` in anonymous exchanges.
-    """
+    """What the server signed (``params``) and how. ``scheme`` is None before TLS 1.2, ``signature`` in anonymous exchanges."""
 
     params: bytes
     group: int | None

@@ -122,14 +122,14 @@ def _holds(certificate: Certificate, where: str, attribute: str, pattern: re.Pat
     if where == "san":
         values = list(certificate.san[:_NAMES_EXAMINED])
     else:
-        name = certificate.subject_name if where == "subject" else certificate.issuer_name
-        values = [value for kind, value in name.attributes[:_NAMES_EXAMINED] if kind == attribute]
+        attributes = certificate.subject_attributes if where == "subject" else certificate.issuer_name.attributes
+        values = [value for kind, value in attributes[:_NAMES_EXAMINED] if kind == attribute]
     return any(len(value) <= _LONGEST_MATCHED and pattern.fullmatch(value) is not None for value in values)
 
 
 def match(certificate: Certificate) -> tuple[str, Placeholder] | None:
     """Return (product, entry) of the first entry whose conditions all hold; ``None`` if there is none."""
-    found = _places("subject", certificate.subject_name.attributes[:_NAMES_EXAMINED])
+    found = _places("subject", certificate.subject_attributes[:_NAMES_EXAMINED])
     found |= _places("san", [("", value) for value in certificate.san[:_NAMES_EXAMINED]])
     found |= _places_of_issuer(certificate.issuer_der)
     if not found:

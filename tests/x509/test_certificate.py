@@ -113,6 +113,7 @@ def test_rsassa_pss_certificates_verify() -> None:
 def test_names_are_exact_and_valid_text(value: bytes, text: str) -> None:
     certificate = pki.certificate(pki.name(CN=value), san=["a.example"]).parsed
     assert certificate.subject == text
+    assert certificate.subject_attributes == name_text(certificate.subject_der).attributes
     json.dumps(describe(certificate), ensure_ascii=False).encode()
 
 
@@ -129,6 +130,7 @@ def test_strings_that_break_their_own_type(value: bytes) -> None:
 def test_several_attributes_are_written_last_first() -> None:
     certificate = pki.certificate(pki.name(C="DE", O="Ö, Inc", CN="x"), san=["x.example"]).parsed
     assert certificate.subject == "CN=x,O=Ö\\, Inc,C=DE"
+    assert certificate.subject_attributes == (("C", "DE"), ("O", "Ö, Inc"), ("CN", "x"))
     assert pki.certificate(pki.name(), san=["x.example"]).parsed.subject == ""
 
 
