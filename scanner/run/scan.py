@@ -451,6 +451,9 @@ class Scan:
                     self._learnt = fold.add(facts) or self._learnt
                 reason = fold.pending_reason(facts)
                 if reason is not None:
+                    for verdict in verdicts:
+                        if verdict is not None and verdict.leaf is not None:
+                            verdict.leaf.release()
                     self._held.put(Observed(evidence, observed.owned, verdicts, observed.intermediates, facts), reason)
                     return
             # by a clock that is known to be wrong even what seems to be healthy may not be

@@ -18,10 +18,10 @@ from scanner.model.evidence import Evidence
 
 T = TypeVar("T")
 
-# Items in memory, in all queues: the evidence of a target with its certificates is some 10 KB, so this is 20 MB ...
-MAX_IN_MEMORY: Final = 2000
-# ... and fewer of them where a server sends 256 kB of certificates.
-MAX_BYTES_IN_MEMORY: Final = 32 << 20
+# Items in memory, in all queues: the evidence of a target with its verdicts is some 5 KB, so this is 20 MB ...
+MAX_IN_MEMORY: Final = 4500
+# ... and fewer of them where a server sends 256 kB of certificates. Estimates are on the safe side: twice what is measured.
+MAX_BYTES_IN_MEMORY: Final = 48 << 20
 # Memory for the evidence of one target, without what its peers sent.
 EVIDENCE_BYTES: Final = 4096
 # Memory for each further connection.

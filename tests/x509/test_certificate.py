@@ -217,6 +217,15 @@ def test_unknown_key_is_described_and_unusable() -> None:
     assert not certificate.self_signed
 
 
+def test_a_certificate_that_was_released_is_as_before() -> None:
+    certificate = Certificate.parse_untrusted(LEAF.der)
+    numbers, loaded = certificate.public_key.public_numbers(), certificate.x509  # type: ignore[union-attr]
+    certificate.release()
+    assert certificate.x509 is not loaded
+    assert (certificate.x509, certificate.public_key.public_numbers()) == (loaded, numbers)  # type: ignore[union-attr]
+    assert certificate.signed_by(ROOT.parsed) is True
+
+
 def test_damaged_certificates_raise_certificate_error_alone() -> None:
     """Any change to any byte gives a certificate or a CertificateError, and the judge always answers."""
     generator = random.Random(20261123)
