@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from scanner.demo.dns_server import Node
 from scanner.demo.pki import Credential, Pki, pem
 from scanner.demo.servers import Handler, openssl
 
@@ -27,16 +28,17 @@ Outcome = Literal["ok", "warn", "fail"]
 
 
 class DnsBehaviour(Enum):
-    """How the demo's DNS server misbehaves for a name."""
+    """How the demo's DNS server misbehaves for a name: the records that it has, ``None`` for no such name."""
 
-    NXDOMAIN = auto()
-    NO_ADDRESS = auto()
-    SERVFAIL = auto()
-    REFUSED = auto()
-    SILENT = auto()
-    CNAME_LOOP = auto()
-    DANGLING_CNAME = auto()
-    BOGUS = auto()
+    NXDOMAIN = None
+    NO_ADDRESS = Node()
+    # extended DNS errors (RFC 8914 section 4) that explain a SERVFAIL
+    SERVFAIL = Node(rcode="SERVFAIL", extended_errors=((22, "all name servers of the zone failed"),))
+    BOGUS = Node(a=("127.0.0.1",), bogus=True, extended_errors=((6, "signature does not verify"),))
+    REFUSED = Node(rcode="REFUSED")
+    SILENT = Node(silent=True)
+    DANGLING_CNAME = Node(cname=f"deleted-app.hosting.{DOMAIN}")
+    CNAME_LOOP = "a loop"  # whose records depend on the name
 
 
 class DeadSocket(Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -175,10 +176,7 @@ def _split_host_cell(text: str) -> tuple[str | None, str, str | None]:
             raise Unusable(f"{quoted(text)} is a network: networks are not expanded")
         return None, host, port
     scheme = before.lower()
-    authority = rest
-    for end in "/?#":
-        authority = authority.partition(end)[0]
-    host, port = split_host_port(authority.rpartition("@")[2])
+    host, port = split_host_port(re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2])
     if not host:
         raise Unusable(f"the URL {quoted(_without_userinfo(text))} names no host")
     # "https://host:/" is allowed by RFC 3986 section 3.2.3 and means the default port
