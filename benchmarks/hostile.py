@@ -39,7 +39,8 @@ from scanner.net.http.response import read_answer_untrusted as read_http_untrust
 from scanner.output import dumps_line
 from scanner.run.inputs import RunInputs, make_judgement
 from scanner.run.judgement import TargetJudgement
-from scanner.run.scan import Callbacks, Observed
+from scanner.run.observed_target import Observed
+from scanner.run.scan import Callbacks
 from scanner.run.wiring import open_run
 from scanner.starttls import NeedData, dialogue
 from scanner.tls import messages

@@ -39,7 +39,8 @@ from scanner.model.findings import Finding
 from scanner.net.pacing import Pacer
 from scanner.output import dumps_line
 from scanner.run.judgement import Judgement, TargetJudgement
-from scanner.run.scan import Callbacks, Observed, Scan
+from scanner.run.observed_target import Observed
+from scanner.run.scan import Callbacks, Scan
 from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.transparency import Transparency

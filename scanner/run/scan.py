@@ -41,11 +41,10 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scanner.caching import PARSED, Cache, given_size
+from scanner.caching import Cache, given_size
 from scanner.diagnosis.assembly import finding_record
 from scanner.diagnosis.case import NO_FLEET
 from scanner.errors import describe_caught, joined
-from scanner.fleet.correlate.facts import Facts
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.fleet.correlate.fold import REASONS, Fold
 from scanner.model.config import ScanConfig
@@ -58,6 +57,7 @@ from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
 from scanner.net.sockets import EXHAUSTED
 from scanner.run.date_requests import DateRequests
 from scanner.run.judgement import Judgement, TargetJudgement
+from scanner.run.observed_target import Observed, Verdicts, evidence_alone, observed_bytes
 from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import RowQueue, RowSource
 from scanner.run.spool import Spool, SpoolError, evidence_bytes, finding_bytes
@@ -80,14 +80,11 @@ MAX_OBSERVED_BYTES: Final = 2 << 20
 ROW_BYTES: Final = 1000
 # Seconds between tries to read what ``load`` reads, while this machine has no file left.
 LOAD_PAUSE: Final = 0.05
-# What a verdict takes in memory beside the certificate of the host, which is parsed.
-VERDICT_BYTES: Final = 1500
 # Findings written at the end before others have their turn: a turn costs as much as a third of one of them.
 SETTLED_AT_ONCE: Final = 8
 # Times that a target is probed while what was seen may be this machine's doing: one pause or outage may follow another.
 MAX_ATTEMPTS: Final = 4
 
-Verdicts = Sequence[ChainVerdict | None]  # parallel to the endpoints of some evidence
 TargetKey = tuple[str, int, str, str | None, str | None]
 # What makes two rows one target
 _key_of: Final[Callable[[Target], TargetKey]] = attrgetter("host", "port", "protocol", "sni", "address")
@@ -96,34 +93,6 @@ _key_of: Final[Callable[[Target], TargetKey]] = attrgetter("host", "port", "prot
 def is_clean(verdicts: Verdicts) -> bool:
     """Return True if there is nothing wrong with any certificates of a target."""
     return all(verdict is None or verdict.is_clean for verdict in verdicts)
-
-
-class Observed(Struct, frozen=True):
-    """A target that was observed: its evidence, and whether rows that name it wait for its finding (``owned``).
-
-    ``verdicts`` and the ``facts`` drawn from them are kept where the target waits in memory; they hold as long as the run knows as
-    many ``intermediates`` as it did before they were made.
-    """
-
-    evidence: Evidence
-    owned: bool
-    verdicts: Verdicts | None = None
-    intermediates: int = 0
-    facts: Facts | None = None
-
-
-def observed_bytes(observed: Observed) -> int:
-    """Return about how many bytes of memory a target takes that waits, with its verdicts."""
-    size = evidence_bytes(observed.evidence)
-    for verdict in observed.verdicts or ():
-        if verdict is not None:
-            size += VERDICT_BYTES + (0 if verdict.leaf is None else PARSED * len(verdict.leaf.der))
-    return size
-
-
-def evidence_alone(observed: Observed) -> Observed:
-    """Return what of a waiting target is written to disk: its verdicts are made again."""
-    return Observed(observed.evidence, observed.owned)
 
 
 class ScanStatistics(Struct, frozen=True):

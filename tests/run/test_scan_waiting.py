@@ -14,8 +14,9 @@ from scanner.fleet.correlate.fold import Fold
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import InvalidRow
 from scanner.run import scan as module
+from scanner.run.observed_target import Observed
 from scanner.run.row_queue import ROWS_AHEAD, ROWS_PER_READ, Row
-from scanner.run.scan import WAITING_WORKERS, Observed, Services
+from scanner.run.scan import WAITING_WORKERS, Services
 from tests.helpers import evidence, pki
 from tests.helpers.network import Scenario, Step, most_within
 from tests.helpers.scanning import (
