@@ -177,8 +177,8 @@ def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: V
         if not certificate.is_ca and not (is_root and certificate.version < 3):
             problems.append(_problem("issuer-not-a-ca", certificate))
         elif not certificate.is_ca and certificate.version == 2:
-            # OpenSSL takes self-signed certificates of version 1 alone for CAs
-            problems.append(_problem("issuer-not-a-ca", certificate, refused_by=list(OPENSSL)))
+            # OpenSSL and Firefox take no old certificates but self-signed ones of version 1 for CAs
+            problems.append(_problem("issuer-not-a-ca", certificate, refused_by=[*OPENSSL, "firefox"]))
         elif certificate.key_usage is not None and not certificate.key_usage & extensions.KEY_CERT_SIGN:
             problems.append(_problem("wrong-key-usage", certificate, key_usage=usages(certificate)))
         if certificate.path_length is not None and below > certificate.path_length:

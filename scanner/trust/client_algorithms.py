@@ -1,10 +1,8 @@
 """Which clients do not know the algorithms of a path: of its signatures and of its CAs' keys.
 
 A chain that verifies here may be one that others cannot check: Go computes only what its table lists, Java allows in
-certificates what it offers in TLS, browsers have short lists. All of this was seen (``tests/clients/test_algorithms.py``
-has the table, with versions), but what concerns browsers: Chromium's is by BoringSSL's ``pki/signature_algorithm.cc``,
-``pki/simple_path_builder_delegate.cc`` and ``crypto/evp``, Firefox's by mozilla::pkix (``pkixcheck.cpp``,
-``pkixder.cpp``). A client of which nothing is known is in no list, and ``by_evidence`` leaves it out.
+certificates what it offers in TLS, browsers have short lists. All of this was seen (``tests/clients/odd_answers.py``
+has the table, with versions).
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from typing import Any, Final
 from scanner.trust.verdicts import Problem
 from scanner.x509 import malformations
 from scanner.x509.certificate import Certificate
-from scanner.x509.signatures import SM2_WITH_SM3, WITH_PARAMETERS, pss_key_allows
+from scanner.x509.signatures import SM2_WITH_SM3, WITH_PARAMETERS, WITH_TRAILER, WITHOUT_NULL, pss_key_allows
 
 # curl, Python and Node verify with OpenSSL, so that evidence names it alone
 OPENSSL: Final = ("openssl",)
@@ -48,7 +46,7 @@ _SIGNATURES: Final = {
     **{f"ecdsa-with-SHA3-{bits}": (*OPENSSL, "go", "java", *_BROWSERS) for bits in (256, 384, 512)},
     **{f"ml-dsa-{size}": _ML_DSA for size in (44, 65, 87)},
 }
-# Go looks at the keys that a server sends (crypto/tls), BoringSSL at all of them
+# Of keys that a server sends (crypto/tls)
 GO_RSA_BITS: Final = 8192
 # By the name of the key
 _KEYS: Final = {
@@ -60,10 +58,12 @@ _KEYS: Final = {
 _FORMS: Final = {
     malformations.RSA_WITHOUT_NULL: ("go", *_BROWSERS),
     malformations.COMPRESSED_POINT: ("go", "java", "firefox", "gnutls"),
+    malformations.HYBRID_POINT: ("go", "java", *_BROWSERS, "gnutls"),
 }
 _PSS_KEY: Final = ("go", *_BROWSERS)
 # Java signs and verifies PKCS #1 v1.5 with a key that is for RSASSA-PSS.
 _PSS_KEY_FOR_PKCS1: Final = (*OPENSSL, "go", *_BROWSERS, "gnutls")
+_PSS_FORMS: Final[dict[str, tuple[str, ...]]] = {WITHOUT_NULL: ("firefox",), WITH_TRAILER: _BROWSERS}
 # Versions that know what older ones do not, and what was seen of others
 _KNOWN_TO: Final = {
     **{f"ml-dsa-{size}": ["OpenSSL 3.5 and newer"] for size in (44, 65, 87)},
@@ -81,11 +81,15 @@ def signature_refused_by(child: Certificate, issuer: Certificate) -> tuple[str, 
     if algorithm.name in USUAL_SIGNATURES:
         return ()
     if algorithm.mask_hash is not None:
-        return ("go", *_BROWSERS, "gnutls")  # RSASSA-PSS in another form than TLS has
+        # Firefox compares the parameters with those that TLS has, byte by byte; Chrome takes a hash without NULL
+        form = next((form for form in _PSS_FORMS if algorithm.name.endswith(form)), "")
+        if algorithm.name.removesuffix(form) in USUAL_SIGNATURES:
+            return _PSS_FORMS[form]
+        return ("go", *_BROWSERS, "gnutls")
     name, odd, _ = algorithm.name.partition(WITH_PARAMETERS)
-    known = _SIGNATURES.get(name, ())
+    clients = {*_SIGNATURES.get(name, ()), *(("chrome",) if odd else ())}
     # Go wants the parameters of Ed25519 absent, and looks at no other's
-    return ("go", *known) if odd and name == "ed25519" else known
+    return _ordered(clients | {"go"} if odd and name == "ed25519" else clients)
 
 
 def key_refused_by(certificate: Certificate, *, leaf: bool = False, anchor: bool = False) -> tuple[str, ...]:
@@ -97,7 +101,7 @@ def key_refused_by(certificate: Certificate, *, leaf: bool = False, anchor: bool
     if not leaf:
         found.update(_KEYS.get(certificate.key, ()))
     if certificate.key_type == "rsa" and (certificate.key_bits or 0) > GO_RSA_BITS:
-        found.update(("chrome",) if anchor else ("go", "chrome"))
+        found.update(() if anchor else ("go",))
     return _ordered(found)
 
 

