@@ -133,7 +133,7 @@ def dh_parameters(bits: int) -> str:
 def server_context(variant: Variant, directory: Path, address: str) -> ssl.SSLContext:
     """Return the server's TLS context. Raises ``ssl.SSLError`` or ``ValueError`` if this OpenSSL refuses it."""
     how = variant.context
-    chain = variant.chain or (leaf(variant.id, subject=address, san=[how["san"] + address]), CA)
+    chain = variant.chain or (how["chain"](address) if "chain" in how else (leaf(variant.id, subject=address, san=[how["san"] + address]), CA))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # some variants use old versions
