@@ -62,6 +62,7 @@ ORDER: Final = {
             "issuer-not-a-ca",
             "path-length-exceeded",
             "name-constraint-violated",
+            "policy-not-satisfied",
             "too-costly-to-judge",
             "wrong-key-usage",
             "not-for-server-auth",

@@ -21,12 +21,15 @@ from scanner.x509.certificate import Certificate
 CLOSED, COMPLETED, ROOT, LIMIT, UNKNOWN = range(5)
 # Links with these were only followed for want of better ones: the anchor above them vouches for nothing.
 _BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
+# Clients whose refusal alone is a warning (docs/causes.md)
+_NOT_MAINSTREAM: Final = frozenset({"gnutls"})
 
 
 class CheckedPath(Struct):
     """One path for one leaf, and its problems. ``anchor`` is the one that vouches for it, whatever else is wrong.
 
-    ``first``: it was the first path that was checked.
+    ``first``: it was the first path that was checked. ``notices`` are problems for which no mainstream client refuses
+    the path.
     """
 
     kind: int
@@ -35,6 +38,12 @@ class CheckedPath(Struct):
     completed: dict[str, str]
     anchor: Certificate | None
     first: bool = False
+    notices: tuple[Problem, ...] = ()
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it leads to an anchor through what was sent, without problems."""
+        return self.kind == CLOSED and not self.problems
 
     @property
     def rank(self) -> tuple[int, int, int]:
@@ -82,7 +91,17 @@ def check_path(
     else:
         kind = UNKNOWN
         problems.append(unknown_issuer(top))
-    return CheckedPath(kind, certificates, problems, completed, anchor)
+    if not problems:
+        return CheckedPath(kind, certificates, problems, completed, anchor)
+    notices = tuple([problem for problem in problems if is_notice(problem)])
+    left = [problem for problem in problems if problem not in notices] if notices else problems
+    return CheckedPath(kind, certificates, left, completed, anchor, notices=notices)
+
+
+def is_notice(problem: Problem) -> bool:
+    """Return whether no mainstream client refuses a certificate for this problem."""
+    refusing = problem.evidence.get("refused_by")
+    return refusing is not None and _NOT_MAINSTREAM.issuperset(refusing)
 
 
 # --- problems that end a path ----------------------------------------------------------------------

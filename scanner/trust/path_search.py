@@ -63,8 +63,8 @@ class PathSearch:
         try:
             self._builder.links(leaf, context, complete=False)
             given_up_at_once = self._builder.cut
-            for path in self._paths(context):
-                if path.kind == CLOSED and not path.problems:
+            for path in self.paths(context):
+                if path.is_valid:
                     return path
                 if best is None or path.rank < best.rank:
                     best = path
@@ -110,8 +110,8 @@ class PathSearch:
     def valid_paths(self) -> Iterator[tuple[Certificate, ...]]:
         """Yield all valid paths through anchors and what was sent, of all stores. Raises ``TooCostly``."""
         for context in self.contexts:
-            for path in self._paths(context):
-                if path.kind == CLOSED and not path.problems:
+            for path in self.paths(context):
+                if path.is_valid:
                     yield path.certificates
 
     def has_one_path(self, context: ChainContext) -> bool:
@@ -138,8 +138,8 @@ class PathSearch:
 
     # --- all paths -------------------------------------------------------------------------------
 
-    def _paths(self, context: ChainContext) -> Iterator[CheckedPath]:
-        """Yield all paths through anchors and what was sent, those already checked first."""
+    def paths(self, context: ChainContext) -> Iterator[CheckedPath]:
+        """Yield all paths through anchors and what was sent, those already checked first. Raises ``TooCostly``."""
         key = id(context)
         if key not in self._rest:
             self._checked[key], self._rest[key] = [], self._check_all(context)

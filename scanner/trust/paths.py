@@ -293,7 +293,7 @@ class PathBuilder:
             matches = key_identifiers_match(child, issuer)
             if verified and spelled_otherwise:
                 doubtful.append(Link(issuer, source, (other_spelling(child, issuer),)))
-            elif verified and matches and self._names_another_certificate(child, issuer):
+            elif verified and matches and self.names_another_certificate(child, issuer):
                 doubtful.append(Link(issuer, source, (other_certificate(child, issuer),)))
             elif verified and matches:
                 good.append(Link(issuer, source))
@@ -307,7 +307,7 @@ class PathBuilder:
             return cut, good
         return cut, good or doubtful or failing[:1]
 
-    def _names_another_certificate(self, child: Certificate, issuer: Certificate) -> bool:
+    def names_another_certificate(self, child: Certificate, issuer: Certificate) -> bool:
         """Return True if the authority key identifier names another certificate, by issuer and serial number."""
         _, named_issuer, named_serial = child.authority_key
         if named_serial:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.clients.variants import (
+    at_address,
     CA,
     DOMAIN,
     NOW,
     ROOT,
-    WEAK,
     Variant,
     ca,
     host_of,
@@ -80,9 +80,7 @@ def crossings() -> Iterator[Variant]:
     # two anchors, the first path ends at an expired one
     old_root = root("Old root of two", not_after=NOW - DAY)
     bad, good = pair("cross-to-expired-root", old_root)
-    yield server(
-        "cross-to-expired-root", leaf("cross-to-expired-root", bad), bad, good, anchors=(ROOT, old_root)
-    )
+    yield server("cross-to-expired-root", leaf("cross-to-expired-root", bad), bad, good, anchors=(ROOT, old_root))
     # an anchor of the leaf's issuer beats what was sent
     anchored = ca("Anchored and crossed", _ELSEWHERE, private=pki.key("anchored"), serial=7)
     crossed = ca("Anchored and crossed", root("Another nowhere"), private=pki.key("anchored"), serial=8)
@@ -122,10 +120,10 @@ def policies() -> Iterator[Variant]:
     yield below("policy-required-and-same", [_require(), _policies(one)], _policies(one))
     yield below("policy-required-and-other", [_require(), _policies(one)], _policies(two))
     yield below("policy-required-any-in-leaf", both, _policies(_ANY))
+    yield below("policy-required-any-inhibited", [*both, policy(_INHIBIT_ANY, pki.integer(0))], _policies(_ANY))
     yield below(
-        "policy-required-any-inhibited", [*both, policy(_INHIBIT_ANY, pki.integer(0))], _policies(_ANY)
+        "policy-any-inhibited-not-required", [_policies(one), policy(_INHIBIT_ANY, pki.integer(0))], _policies(_ANY)
     )
-    yield below("policy-any-inhibited-not-required", [_policies(one), policy(_INHIBIT_ANY, pki.integer(0))], _policies(_ANY))
     yield below("policy-mapped", [_require(), _policies(one), _maps(one, two)], _policies(two))
     yield below("policy-mapped-critical", [_require(), _policies(one), _maps(one, two, critical=True)], _policies(two))
     yield below("policy-mapped-away", [_require(), _policies(one), _maps(one, two)], _policies(one))
@@ -140,7 +138,17 @@ def policies() -> Iterator[Variant]:
     yield odd_ca("policy-constraints-empty", extra=[policy(_POLICY_CONSTRAINTS, sequence())])
     yield odd_ca("policy-constraints-negative", extra=[policy(_POLICY_CONSTRAINTS, sequence(tlv(0x80, b"\xff")))])
     yield odd_ca("policy-inhibit-negative", extra=[policy(_INHIBIT_ANY, pki.integer(-1))])
-    yield odd_ca("policy-required-much-later", extra=[policy(_POLICY_CONSTRAINTS, sequence(tlv(0x80, b"\x01\0\0\0\0")))])
+    yield odd_ca(
+        "policy-required-much-later", extra=[policy(_POLICY_CONSTRAINTS, sequence(tlv(0x80, b"\x01\0\0\0\0")))]
+    )
+    broken = b"\x05\0"
+    yield odd_ca("policy-constraints-malformed", extra=[policy(_POLICY_CONSTRAINTS, broken, critical=False)])
+    yield odd_ca("policy-constraints-large", extra=[policy(_POLICY_CONSTRAINTS, sequence(tlv(0x80, b"\x01\0")))])
+    yield odd_ca("policy-inhibit-malformed", extra=[policy(_INHIBIT_ANY, broken, critical=False)])
+    yield odd_ca("policy-inhibit-large", extra=[policy(_INHIBIT_ANY, pki.integer(256), critical=False)])
+    yield odd_ca("policy-inhibit-larger", extra=[policy(_INHIBIT_ANY, pki.integer(1 << 40), critical=False)])
+    yield odd_ca("policy-mappings-malformed", extra=[policy(_MAPPINGS, broken, critical=False)])
+    yield odd_ca("policy-mappings-empty", extra=[policy(_MAPPINGS, sequence(), critical=False)])
     yield odd_root("root-requires-and-has-policy", extra=both)
     self_issued = ca("Self-issuing CA", ROOT, extra=[_require(1), _policies(_ANY)])
     renewed = ca("Self-issuing CA", self_issued, private=pki.key("renewed self"))
@@ -184,6 +192,23 @@ def constraints() -> Iterator[Variant]:
     yield below("nc-other-name-excluded-loosely", other_name, excluded=(other_name,), critical=False)
     yield below("nc-directory-fits", permitted=(tlv(0xA4, name(O="Variants")),), subject=name(O="Variants", CN="x"))
     yield below("nc-directory-empty-subject", permitted=(tlv(0xA4, name(O="Variants")),), subject=sequence())
+    yield below(
+        "nc-directory-empty-critical",
+        permitted=(tlv(0xA4, name(O="Variants")),),
+        subject=sequence(),
+        without=("san",),
+        extra=[pki.subject_alt_name([host_of("nc-directory-empty-critical")], critical=True)],
+    )
+    yield below("nc-uri-excluded-absent", excluded=("URI:.other.example",))
+    yield below("nc-uri-excluded", uri, excluded=(f"URI:.{DOMAIN}",))
+    yield below("nc-uri-not-permitted-loosely", uri, permitted=("URI:.other.example",), critical=False)
+    yield below("nc-registered-id-excluded-loosely", registered, excluded=(registered,), critical=False)
+    yield below("nc-registered-id-other-excluded", registered, excluded=(tlv(0x88, b"\x2a\x05"),), critical=False)
+    yield below("nc-other-name-loosely", other_name, permitted=(other_name,), critical=False)
+    yield below("nc-other-name-absent", permitted=(other_name,), critical=False)
+    yield below("nc-dns-trailing-dot-excluded", excluded=("other.example.",))
+    yield below("nc-dns-trailing-dot-excluded-own", excluded=(f"{DOMAIN}.",))
+    yield below("nc-address-permitted-mismatch", "IP:192.0.2.1", permitted=(pki.network("10.0.0.0/8"),))
     yield below("nc-dns-wildcard", permitted=(f"*.{DOMAIN}",))
     yield below("nc-dns-trailing-dot", permitted=(f"{DOMAIN}.",))
     yield below("nc-dns-space", permitted=(f" {DOMAIN}",))
@@ -205,7 +230,11 @@ def constraints() -> Iterator[Variant]:
     # OpenSSL counts each attribute of the subject: 1,041 names times 1,008 constraints are more than 2^20, and with
     # one attribute in the subject fewer
     many = tuple(f"x{number}.example" for number in range(1007))
-    yield below("nc-product-below", permitted=(DOMAIN, *many), san=[host_of("nc-product-below"), *(f"n{number}.{DOMAIN}" for number in range(1038))])
+    yield below(
+        "nc-product-below",
+        permitted=(DOMAIN, *many),
+        san=[host_of("nc-product-below"), *(f"n{number}.{DOMAIN}" for number in range(1038))],
+    )
     yield below(
         "nc-product-by-subject",
         permitted=(DOMAIN, *many),
@@ -213,10 +242,15 @@ def constraints() -> Iterator[Variant]:
         subject=name(C=tlv(0x13, b"DE"), O="Variants", OU="Variants", L="Here", CN="x"),
     )
     renewed_name = "Constrained self-issuing CA"
-    constrained = ca(renewed_name, ROOT, extra=[pki.name_constraints(permitted=[DOMAIN, tlv(0xA4, name(O="Variants"))])])
+    constrained = ca(
+        renewed_name, ROOT, extra=[pki.name_constraints(permitted=[DOMAIN, tlv(0xA4, name(O="Variants"))])]
+    )
     renewed = ca(renewed_name, constrained, private=pki.key("renewed constrained"))
     yield server(
-        "nc-over-self-issued", leaf("nc-over-self-issued", renewed, subject=name(O="Variants", CN="x"), san=[host_of("nc-over-self-issued")]), renewed, constrained
+        "nc-over-self-issued",
+        leaf("nc-over-self-issued", renewed, subject=name(O="Variants", CN="x"), san=[host_of("nc-over-self-issued")]),
+        renewed,
+        constrained,
     )
 
 
@@ -231,41 +265,31 @@ def common_names() -> Iterator[Variant]:
         ("nc-cn-wildcard", "*.other.example"),
     ):
         authority = ca(f"CA of {identity}", ROOT, extra=permits)
-        yield Variant(
+        yield at_address(
             identity,
-            (),
-            "",
-            (ROOT,),
-            {
-                "chain": lambda address, authority=authority, cn=common_name: (
-                    leaf("x", authority, subject=cn, san=[f"IP:{address}"]),
-                    authority,
-                )
-            },
+            lambda address, authority=authority, cn=common_name: leaf("x", authority, subject=cn, san=[f"IP:{address}"]),  # type: ignore[misc]
+            authority,
         )
-    yield Variant(
-        "address-as-mapped-v6",
-        (),
-        "",
-        (ROOT,),
-        {"chain": lambda address: (leaf("x", subject="x", san=[f"IP:::ffff:{address}"]), CA)},
-    )
+    yield at_address("address-as-mapped-v6", lambda address: leaf("x", subject="x", san=[f"IP:::ffff:{address}"]))
 
 
 def authorities() -> Iterator[Variant]:
     """Return variants of path lengths, names, and identifiers of CAs."""
-    for length in (127, 128, 255, 256, 65_536, 1 << 31, 1 << 63, 1 << 64, 1 << 200):
+    for length in (127, 128, 255, 256, 65_536, (1 << 31) - 1, 1 << 31, 1 << 63, 1 << 64, 1 << 200):
         yield odd_ca(f"path-length-{length.bit_length()}-bits-{length % 10}", path_length=length)
     yield odd_root("root-path-length-256", path_length=256)
     first = ca("Self-issued CA", ROOT, path_length=0)
     second = ca("Self-issued CA", first, private=pki.key("second self-issued"))
     yield server("path-length-over-self-issued", leaf("path-length-over-self-issued", second), second, first)
     third = ca("CA below the self-issued", second)
-    yield server(
-        "path-length-below-self-issued", leaf("path-length-below-self-issued", third), third, second, first
-    )
+    yield server("path-length-below-self-issued", leaf("path-length-below-self-issued", third), third, second, first)
     yield server("path-length-of-leaf", leaf("path-length-of-leaf", path_length=0), CA)
-    short = ca("CA with a path length and no CA", ROOT, without=("bc",), extra=[pki.extension("2.5.29.19", sequence(pki.integer(0)), critical=True)])
+    short = ca(
+        "CA with a path length and no CA",
+        ROOT,
+        without=("bc",),
+        extra=[pki.extension("2.5.29.19", sequence(pki.integer(0)), critical=True)],
+    )
     yield server("path-length-without-ca", leaf("path-length-without-ca", short), short)
     nameless = ca(sequence(), ROOT)  # type: ignore[arg-type]
     yield server("ca-empty-subject", leaf("ca-empty-subject", nameless), nameless)
@@ -284,9 +308,7 @@ def authorities() -> Iterator[Variant]:
         "empty": (),
         "empty-key": (tlv(0x80, b""),),
     }.items():
-        yield odd_leaf(
-            f"aki-{label}", without=("aki",), extra=[pki.extension("2.5.29.35", sequence(*parts))]
-        )
+        yield odd_leaf(f"aki-{label}", without=("aki",), extra=[pki.extension("2.5.29.35", sequence(*parts))])
     yield odd_leaf("ocsp-signing-beside-server", purposes=("serverAuth", "1.3.6.1.5.5.7.3.9"))
     yield odd_ca("ca-ocsp-signing-beside-server", purposes=("serverAuth", "1.3.6.1.5.5.7.3.9"))
     yield odd_leaf("purpose-twice", purposes=("serverAuth", "serverAuth"))
@@ -295,8 +317,6 @@ def authorities() -> Iterator[Variant]:
 
 def host_names() -> Iterator[Variant]:
     """Return variants of names that clients match differently."""
-    yield odd_leaf("wildcard-co-uk", host="variants.co.uk", san=["*.co.uk"])
-    yield odd_leaf("wildcard-private-suffix", host="variants.github.io", san=["*.github.io"])
     yield odd_leaf("wildcard-below-suffix", host="a.variants.co.uk", san=["*.variants.co.uk"])
     yield odd_leaf("wildcard-unknown-suffix", host="a.variants-unknown", san=["*.variants-unknown"])
     yield odd_leaf("underscore-under-wildcard", host=f"a_b.{DOMAIN}", san=[f"*.{DOMAIN}"])

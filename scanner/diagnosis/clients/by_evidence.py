@@ -19,6 +19,7 @@ from scanner.diagnosis.clients.endings import (
 from scanner.diagnosis.clients.texts import (
     ADDRESS_TEXTS,
     COMPARISONS_TEXTS,
+    MALFORMED_POLICIES,
     NAME_TEXTS,
     NODE_LEAF_ALONE,
     TEXTS,
@@ -267,6 +268,16 @@ def _path_length(evidence: Mapping[str, Any], _: Target) -> Texts:
     return {} if "detail" in evidence else TEXTS["path-length-exceeded"]
 
 
+def _dead_end(evidence: Mapping[str, Any], _: Target) -> Texts:
+    # what they say is what is wrong with the path that they took
+    return TEXTS.get(str(evidence.get("because")), {})
+
+
+def _policies(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = TEXTS["policy-not-satisfied"]
+    return {**texts, "go": MALFORMED_POLICIES} if evidence.get("malformed") else texts
+
+
 def _too_costly(evidence: Mapping[str, Any], _: Target) -> Texts | None:
     if "refused_by" not in evidence:
         return None
@@ -372,6 +383,8 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "weak-signature": _weak_signature,
     "path-length-exceeded": _path_length,
     "too-costly-to-judge": _too_costly,
+    "path-not-found-by-all": _dead_end,
+    "policy-not-satisfied": _policies,
     "not-for-server-auth": _purposes,
     "wrong-key-usage": _wrong_key_usage,
     "revoked-ocsp": by_responder,

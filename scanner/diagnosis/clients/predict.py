@@ -91,7 +91,7 @@ def predict(target: Target, diagnoses: Iterable[DiagnosisRecord]) -> dict[str, s
 
     A client is left out where the protocol is none of its own.
     """
-    errors = [record for record in diagnoses if record["severity"] == "error"]
+    errors = [record for record in diagnoses if record["severity"] == "error" or _is_refusal_by_few(record)]
     said: dict[str, str] = {}
     for client in CLIENTS:
         if not _speaks(client, target.protocol):
@@ -100,6 +100,11 @@ def predict(target: Target, diagnoses: Iterable[DiagnosisRecord]) -> dict[str, s
         if answer is not None:
             said[client] = answer
     return {} if all(text == OK for text in said.values()) else said
+
+
+def _is_refusal_by_few(record: DiagnosisRecord) -> bool:
+    """Return whether this is a warning about clients that are not mainstream: they refuse all the same."""
+    return record["severity"] == "warning" and record["evidence"].get("refused_by") == ["GnuTLS"]
 
 
 def _speaks(client: str, protocol: str) -> bool:
