@@ -9,8 +9,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from scanner.trust import certificate_rules as rules
-from scanner.trust.certificate_rules import Violation
+from scanner.trust.certificate_rules import FindViolation
 from scanner.trust.paths import NOT_SENT, ChainContext, IssuerPath, Link
+from scanner.trust.policy_rules import is_demanding, policy_problem
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
@@ -54,7 +55,7 @@ class CheckedPath(Struct):
 
 
 def check_path(
-    leaf: Certificate, link: Link, above_path: IssuerPath, context: ChainContext, at: float, *, violation: Violation
+    leaf: Certificate, link: Link, above_path: IssuerPath, context: ChainContext, at: float, *, violation: FindViolation
 ) -> CheckedPath:
     """Return the path from ``leaf`` through ``link`` and ``above_path``, with all problems above the leaf at ``at``."""
     problems = [*link.problems, *above_path.problems]
@@ -63,6 +64,9 @@ def check_path(
     if above_path.constrained:
         for authority in above_path.certificates:
             problems += rules.constraint_problems(authority, leaf, violation)
+    if (above_path.demanding or is_demanding(leaf)) and above_path.end == "anchor":
+        if (broken := policy_problem((leaf, *above_path.certificates))) is not None:
+            problems.append(broken)
     top = above_path.certificates[-1]
     completed = dict(above_path.completed)
     if link.source in NOT_SENT:

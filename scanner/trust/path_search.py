@@ -23,6 +23,7 @@ from scanner.trust.path_check import (
     unknown_issuer,
 )
 from scanner.trust.paths import ChainContext, IssuerPath, Link, PathBuilder
+from scanner.trust.policy_rules import is_demanding, steps_to_check
 from scanner.trust.step_budget import TooCostly
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
@@ -181,6 +182,8 @@ class PathSearch:
         length = len(above_path.certificates)
         timely = above_path.not_before <= self._at <= above_path.not_after
         budget.charge(8 + length * (1 if timely and not above_path.constrained else 4))
+        if above_path.demanding or is_demanding(self.leaf):
+            budget.charge(steps_to_check((self.leaf, *above_path.certificates)))
         return check_path(self.leaf, link, above_path, context, self._at, violation=self._builder.violation)
 
     # --- the end of the budget -------------------------------------------------------------------

@@ -6,15 +6,16 @@ import ssl
 from collections.abc import Iterator
 
 from tests.clients.variants import (
-    at_address,
     CA,
     DOMAIN,
     NOW,
     ROOT,
     WEAK,
     Variant,
+    at_address,
     foreign_key,
     host_of,
+    leaf,
     odd_leaf,
     policy,
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.clients.variants import (
-    at_address,
     CA,
     DOMAIN,
     NOW,
     ROOT,
     Variant,
+    at_address,
     ca,
     host_of,
     leaf,
@@ -209,6 +209,18 @@ def constraints() -> Iterator[Variant]:
     yield below("nc-dns-trailing-dot-excluded", excluded=("other.example.",))
     yield below("nc-dns-trailing-dot-excluded-own", excluded=(f"{DOMAIN}.",))
     yield below("nc-address-permitted-mismatch", "IP:192.0.2.1", permitted=(pki.network("10.0.0.0/8"),))
+    five, holes = tlv(0x87, b"\x0a\0\0\0\xff"), tlv(0x87, b"\x0a\0\0\0\xff\0\xff\0")
+    yield below("nc-five-bytes-and-address", "IP:10.0.0.1", permitted=(five,))
+    yield below("nc-five-bytes-excluded", "IP:10.0.0.1", excluded=(five,))
+    yield below("nc-holes-and-address-inside", "IP:10.7.0.1", permitted=(holes,))
+    yield below("nc-holes-and-address-outside", "IP:10.7.7.1", permitted=(holes,))
+    yield below("nc-registered-id-excluded-absent", excluded=(registered,), critical=False)
+    yield below("nc-registered-id-other-permitted", registered, permitted=(tlv(0x88, b"\x2a\x05"),), critical=False)
+    yield below("nc-directory-loosely", permitted=(tlv(0xA4, name(O="Nobody")),), critical=False)
+    yield below("nc-directory-excluded-loosely", excluded=(tlv(0xA4, name(O="Nobody")),), critical=False)
+    yield below(
+        "nc-directory-in-san", tlv(0xA4, name(O="Nobody")), excluded=(tlv(0xA4, name(O="Nobody")),), critical=False
+    )
     yield below("nc-dns-wildcard", permitted=(f"*.{DOMAIN}",))
     yield below("nc-dns-trailing-dot", permitted=(f"{DOMAIN}.",))
     yield below("nc-dns-space", permitted=(f" {DOMAIN}",))
@@ -225,22 +237,18 @@ def constraints() -> Iterator[Variant]:
     yield odd_ca("nc-minimum", extra=[pki.extension("2.5.29.30", sequence(tlv(0xA0, minimum)), critical=True)])
     maximum = sequence(tlv(0x82, DOMAIN.encode()), tlv(0x81, b"\1"))
     yield odd_ca("nc-maximum", extra=[pki.extension("2.5.29.30", sequence(tlv(0xA0, maximum)), critical=True)])
+    mail = sequence(tlv(0x81, b"example.org"), tlv(0x80, b"\1"))
+    yield odd_ca("nc-minimum-of-others", extra=[pki.extension("2.5.29.30", sequence(tlv(0xA0, mail)), critical=True)])
     zero = sequence(tlv(0x82, DOMAIN.encode()), tlv(0x80, b"\0"))
     yield odd_ca("nc-minimum-zero", extra=[pki.extension("2.5.29.30", sequence(tlv(0xA0, zero)), critical=True)])
-    # OpenSSL counts each attribute of the subject: 1,041 names times 1,008 constraints are more than 2^20, and with
-    # one attribute in the subject fewer
-    many = tuple(f"x{number}.example" for number in range(1007))
-    yield below(
-        "nc-product-below",
-        permitted=(DOMAIN, *many),
-        san=[host_of("nc-product-below"), *(f"n{number}.{DOMAIN}" for number in range(1038))],
-    )
-    yield below(
-        "nc-product-by-subject",
-        permitted=(DOMAIN, *many),
-        san=[host_of("nc-product-by-subject"), *(f"n{number}.{DOMAIN}" for number in range(1038))],
-        subject=name(C=tlv(0x13, b"DE"), O="Variants", OU="Variants", L="Here", CN="x"),
-    )
+    # OpenSSL counts each attribute of the subject as a name, GnuTLS none; more than 2^20 comparisons are refused.
+    networks = tuple(pki.network(f"10.{number >> 8}.{number & 255}.0/24") for number in range(1007))
+    many = [tlv(0x87, bytes([10, 0, number >> 8 & 3, number & 255])) for number in range(1038)]
+    for identity, subject in {
+        "nc-product-below": name(CN="x"),
+        "nc-product-by-subject": name(C=tlv(0x13, b"DE"), O="Variants", OU="Variants", L="Here", CN="x"),
+    }.items():
+        yield below(identity, *many, permitted=(DOMAIN, *networks), subject=subject)
     renewed_name = "Constrained self-issuing CA"
     constrained = ca(
         renewed_name, ROOT, extra=[pki.name_constraints(permitted=[DOMAIN, tlv(0xA4, name(O="Variants"))])]
@@ -267,7 +275,9 @@ def common_names() -> Iterator[Variant]:
         authority = ca(f"CA of {identity}", ROOT, extra=permits)
         yield at_address(
             identity,
-            lambda address, authority=authority, cn=common_name: leaf("x", authority, subject=cn, san=[f"IP:{address}"]),  # type: ignore[misc]
+            lambda address, authority=authority, cn=common_name: leaf(
+                "x", authority, subject=cn, san=[f"IP:{address}"]
+            ),  # type: ignore[misc]
             authority,
         )
     yield at_address("address-as-mapped-v6", lambda address: leaf("x", subject="x", san=[f"IP:::ffff:{address}"]))
@@ -309,6 +319,7 @@ def authorities() -> Iterator[Variant]:
         "empty-key": (tlv(0x80, b""),),
     }.items():
         yield odd_leaf(f"aki-{label}", without=("aki",), extra=[pki.extension("2.5.29.35", sequence(*parts))])
+    yield odd_ca("ca-aki-half", without=("aki",), extra=[pki.extension("2.5.29.35", sequence(directory))])
     yield odd_leaf("ocsp-signing-beside-server", purposes=("serverAuth", "1.3.6.1.5.5.7.3.9"))
     yield odd_ca("ca-ocsp-signing-beside-server", purposes=("serverAuth", "1.3.6.1.5.5.7.3.9"))
     yield odd_leaf("purpose-twice", purposes=("serverAuth", "serverAuth"))

@@ -263,7 +263,7 @@ def _wrong_key_usage(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 
 def _path_length(evidence: Mapping[str, Any], _: Target) -> Texts:
-    if "refused_by" in evidence:
+    if "refused_by" in evidence and "self_issued" not in evidence:
         return {**dict.fromkeys(CLIENTS, OK), **TOO_LONG_TEXTS}
     return {} if "detail" in evidence else TEXTS["path-length-exceeded"]
 
@@ -292,6 +292,9 @@ def _too_costly(evidence: Mapping[str, Any], _: Target) -> Texts | None:
 
 def _purposes(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = dict(TEXTS["not-for-server-auth"])
+    if evidence.get("responder"):
+        texts["firefox"] = "SEC_ERROR_INADEQUATE_CERT_TYPE"
+        return texts
     if evidence.get("refused_by"):
         texts["firefox"] = "MOZILLA_PKIX_ERROR_CA_CERT_USED_AS_END_ENTITY"
         return texts
