@@ -42,6 +42,8 @@ _LONGEST_LIST: Final = 512
 _CHROME_MOST: Final = 0xFF
 _JAVA_MOST: Final = 0x7FFFFFFF
 _NO_CONSTRAINTS: Final = PolicyConstraints()
+_NO_POLICIES: Final[tuple[bytes, ...]] = ()
+_NO_MAPPINGS: Final[tuple[tuple[bytes, bytes], ...]] = ()
 
 _T = TypeVar("_T")
 
@@ -108,7 +110,7 @@ def _broken(path: Sequence[Certificate]) -> tuple[Certificate, str] | None:
             return last_with_policies, "a policy is demanded, and no policy is valid for all certificates of the path"
         if is_leaf:
             break
-        mappings = _read(certificate, POLICY_MAPPINGS, policy_mappings_untrusted, ())
+        mappings = _read(certificate, POLICY_MAPPINGS, policy_mappings_untrusted, _NO_MAPPINGS)
         if any(ANY_POLICY in pair for pair in mappings):
             return certificate, "it maps a policy from or to anyPolicy"
         expected = _mapped(expected, mappings, allowed=mapping > 0)
@@ -122,7 +124,7 @@ def _broken(path: Sequence[Certificate]) -> tuple[Certificate, str] | None:
 
 def _expected_after(certificate: Certificate, expected: set[bytes], *, any_counts: bool) -> set[bytes]:
     """Return the policies that are valid down to ``certificate``, of those ``expected`` of it."""
-    policies = _read(certificate, CERTIFICATE_POLICIES, certificate_policies_untrusted, ())
+    policies = _read(certificate, CERTIFICATE_POLICIES, certificate_policies_untrusted, _NO_POLICIES)
     valid = {policy for policy in policies if policy != ANY_POLICY and (policy in expected or ANY_POLICY in expected)}
     if any_counts and ANY_POLICY in policies:
         valid |= expected

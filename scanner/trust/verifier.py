@@ -135,7 +135,7 @@ class ChainVerifier:
         if name is None or leaf is None:
             return verdict
         entry = None if ":" in name or name[-1:].isdigit() else entry_for(leaf.dns_names, name)
-        if entry is None:
+        if entry is None or "_" in name:
             return verdict.for_name(match_name(leaf, name))
         named = known.named.get(entry)
         if named is None:

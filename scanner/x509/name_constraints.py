@@ -276,8 +276,6 @@ class NameConstraints:
     def _of_other_types(self, names: ConstrainedNames) -> Iterator[Violation]:
         permitted, excluded = self.permitted, self.excluded
         constrained = permitted.others | excluded.others
-        if REGISTERED_ID in constrained:
-            yield Violation("any name, under a constraint of registered identifiers", ("gnutls",))
         for tag, content in names.others:
             if tag in constrained:
                 clients = [*OPENSSL, "firefox", *(("chrome",) if self.critical else ())]
@@ -285,6 +283,8 @@ class NameConstraints:
                 if content not in permitted.registered or tag in excluded.others:
                     clients.append("java")
                 yield Violation(f"{_NAMES.get(tag, 'a name')} under a constraint on such names", tuple(clients))
+        if REGISTERED_ID in constrained:
+            yield Violation("any name, under a constraint of registered identifiers", ("gnutls",))
 
     def _beyond_bounds(self, names: ConstrainedNames) -> Iterator[Violation]:
         bounded = self.permitted.bounded | self.excluded.bounded

@@ -135,10 +135,15 @@ def dh_parameters(bits: int) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
+def chain_at(variant: Variant, address: str) -> tuple[Issued, ...]:
+    """Return what a variant sends at this address."""
+    return variant.chain or tuple(variant.context["chain"](address))
+
+
 def server_context(variant: Variant, directory: Path, address: str) -> ssl.SSLContext:
     """Return the server's TLS context. Raises ``ssl.SSLError`` or ``ValueError`` if this OpenSSL refuses it."""
     how = variant.context
-    chain = variant.chain or how["chain"](address)
+    chain = chain_at(variant, address)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # some variants use old versions

@@ -303,8 +303,6 @@ def authorities() -> Iterator[Variant]:
     yield server("path-length-without-ca", leaf("path-length-without-ca", short), short)
     nameless = ca(sequence(), ROOT)  # type: ignore[arg-type]
     yield server("ca-empty-subject", leaf("ca-empty-subject", nameless), nameless)
-    nameless_root = root(sequence())  # type: ignore[arg-type]
-    yield server("root-empty-subject", leaf("root-empty-subject", nameless_root), anchors=(nameless_root,))
     directory = tlv(0xA1, tlv(0xA4, ROOT.subject_der))
     key = tlv(0x80, pki.key_id(CA.private))
     number = bytes.fromhex(CA.parsed.serial)

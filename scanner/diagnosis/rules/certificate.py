@@ -27,6 +27,7 @@ _WARNED: Final = frozenset({"gnutls"})
 SHOWN: Final[Mapping[str, str]] = {
     "openssl": "OpenSSL",
     "python": "Python",
+    "node": "Node",
     "go": "Go",
     "java": "Java",
     "chrome": "Chrome",
