@@ -154,9 +154,8 @@ def _problems_for(
     """Return what stops a client on the path that it built; empty if it accepts that one."""
     for candidate in checked:
         if candidate.certificates == path and candidate.anchor is not None:
-            return [
-                problem for problem in candidate.problems if client in problem.evidence.get("refused_by", (client,))
-            ]
+            problems = (*candidate.problems, *candidate.notices)
+            return [problem for problem in problems if client in problem.evidence.get("refused_by", (client,))]
     for child, issuer in pairwise(path):
         builder.budget.charge_signature(child, issuer)
         if (verified := builder.signed_by(child, issuer)) is not True:

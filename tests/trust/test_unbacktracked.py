@@ -75,9 +75,8 @@ def test_a_ca_certificate_that_may_not_is_a_dead_end_too(changes: dict[str, Any]
 
 
 def test_openssl_passes_over_what_is_not_valid_today_and_gnutls_does_not() -> None:
-    dates: dict[str, Any]
-    for dates in ({"not_after": NOW - DAY}, {"not_before": NOW + DAY}):
-        problem = dead_end(LEAF, crossed(**dates), GOOD)
+    for out_of_date in (crossed(not_after=NOW - DAY), crossed(not_before=NOW + DAY)):
+        problem = dead_end(LEAF, out_of_date, GOOD)
         assert problem is not None and problem.evidence["refused_by"] == ["gnutls"]
     # of several that are out of date, OpenSSL takes the one that ended last
     late = pki.authority("Crossed CA", ROOT, private=KEY, serial=72, not_after=NOW + 20 * DAY)
