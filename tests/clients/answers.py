@@ -146,7 +146,7 @@ REFUSED_BY: Final[Mapping[str, str]] = {
     "path-length-over-self-issued": "gnutls go firefox",
     "path-length-below-self-issued": f"{_LIBS} gnutls go java chrome firefox",
     "path-length-of-leaf": "",
-    "path-length-without-ca": f"{_LIBS} gnutls go java chrome firefox",
+    "length-without-ca": f"{_LIBS} gnutls go java chrome firefox",
     "ca-empty-subject": "curl java firefox",
     "aki-issuer-without-serial": "chrome",
     "aki-serial-without-issuer": "chrome",

@@ -11,7 +11,7 @@ from scanner.diagnosis.clients.endings import CLIENTS, OK
 from scanner.diagnosis.clients.predict import predict
 from scanner.diagnosis.engine import diagnose
 from tests.clients.answers import REFUSED_BY
-from tests.clients.catalogue import path_variants
+from tests.clients.catalogue import all_variants, path_variants
 from tests.clients.known import DIFFERENT
 from tests.clients.variants import NOW, Variant, chain_at
 from tests.helpers.evidence import answered, evidence, target, verdicts, verifier
@@ -51,3 +51,8 @@ def test_findings_name_the_clients_that_refuse(identity: str) -> None:
     assert found - excused == refusing - excused
     if not refusing & excused:
         assert (outcome == "fail") is bool(refusing & MAINSTREAM)
+
+
+def test_ids_of_servers_are_unique() -> None:
+    ids = [variant.id for variant in all_variants()]
+    assert len(ids) == len(set(ids))

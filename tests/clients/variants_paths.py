@@ -300,7 +300,7 @@ def authorities() -> Iterator[Variant]:
         without=("bc",),
         extra=[pki.extension("2.5.29.19", sequence(pki.integer(0)), critical=True)],
     )
-    yield server("path-length-without-ca", leaf("path-length-without-ca", short), short)
+    yield server("length-without-ca", leaf("length-without-ca", short), short)
     nameless = ca(sequence(), ROOT)  # type: ignore[arg-type]
     yield server("ca-empty-subject", leaf("ca-empty-subject", nameless), nameless)
     directory = tlv(0xA1, tlv(0xA4, ROOT.subject_der))
