@@ -13,12 +13,12 @@ from datetime import timedelta
 from enum import Enum, auto
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from scanner.demo.pki import Credential, Pki
+from scanner.demo.dns_server import Node
+from scanner.demo.pki import Credential, Pki, pem
 from scanner.demo.servers import Handler, openssl
 
 # Reserved: no public DNS will ever have this name (RFC 6761 section 6.2).
@@ -28,16 +28,17 @@ Outcome = Literal["ok", "warn", "fail"]
 
 
 class DnsBehaviour(Enum):
-    """How the demo's DNS server misbehaves for a name."""
+    """How the demo's DNS server misbehaves for a name: the records that it has, ``None`` for no such name."""
 
-    NXDOMAIN = auto()
-    NO_ADDRESS = auto()
-    SERVFAIL = auto()
-    REFUSED = auto()
-    SILENT = auto()
-    CNAME_LOOP = auto()
-    DANGLING_CNAME = auto()
-    BOGUS = auto()
+    NXDOMAIN = None
+    NO_ADDRESS = Node()
+    # extended DNS errors (RFC 8914 section 4) that explain a SERVFAIL
+    SERVFAIL = Node(rcode="SERVFAIL", extended_errors=((22, "all name servers of the zone failed"),))
+    BOGUS = Node(a=("127.0.0.1",), bogus=True, extended_errors=((6, "signature does not verify"),))
+    REFUSED = Node(rcode="REFUSED")
+    SILENT = Node(silent=True)
+    DANGLING_CNAME = Node(cname=f"deleted-app.hosting.{DOMAIN}")
+    CNAME_LOOP = "a loop"  # whose records depend on the name
 
 
 class DeadSocket(Enum):
@@ -107,6 +108,11 @@ def failing_case(
     return DemoCase(name=name, story=story, outcome="fail", cause=cause, code=code, servers=servers, **changes)
 
 
+def warning_case(name: str, code: str, story: str, *servers: HandlerFactory | DeadSocket, **changes: Any) -> DemoCase:
+    """Return a case whose finding is a warning; ``changes`` are further fields."""
+    return DemoCase(name=name, story=story, outcome="warn", code=code, servers=servers, **changes)
+
+
 class ServerFactory:
     """Creates the TLS contexts of servers; holds the PKI, and a temporary directory for OpenSSL to load files from."""
 
@@ -118,9 +124,7 @@ class ServerFactory:
     def __enter__(self) -> ServerFactory:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._directory.cleanup()
 
     def context(
@@ -172,23 +176,15 @@ ANY_SECURITY_LEVEL: Final = "DEFAULT@SECLEVEL=0"
 
 
 def presenting(
-    make: Callable[[Pki, Endpoint], Credential],
-    *,
-    for_any_name: bool = False,
-    minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
-    maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
-    ciphers: str | None = None,
-    curve: str | None = None,
+    make: Callable[[Pki, Endpoint], Credential], *, for_any_name: bool = False, **options: Any
 ) -> HandlerFactory:
-    """Return a factory for a working server with the credential that ``make`` returns.
+    """Return a factory for a working server with the credential that ``make`` returns; ``options`` are as for ``context``.
 
     Clients that ask for another name than the case's get the default site, unless ``for_any_name``.
     """
 
     def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-        context = factory.context(
-            make(factory.pki, endpoint), minimum=minimum, maximum=maximum, ciphers=ciphers, curve=curve
-        )
+        context = factory.context(make(factory.pki, endpoint), **options)
         if endpoint.named and not for_any_name:
             factory.only_for(endpoint.host, context)
         return openssl(context, endpoint.story)
@@ -199,6 +195,25 @@ def presenting(
 def valid_credential(pki: Pki, endpoint: Endpoint) -> Credential:
     """Return a credential whose certificate has no fault."""
     return pki.leaf(endpoint.host)
+
+
+def valid_rsa_credential(pki: Pki, endpoint: Endpoint) -> Credential:
+    """Return a credential whose certificate has no fault, with RSA keys alone."""
+    return pki.leaf(endpoint.host, issuer=pki.issuing_rsa, key=pki.rsa_key)
+
+
+def asking_for_certificate(
+    mode: ssl.VerifyMode, *, maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, **answer: Any
+) -> HandlerFactory:
+    """Return a factory for a server that asks for a certificate of the fleet's CA; ``answer`` is as for ``openssl``."""
+
+    def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+        context = factory.context(valid_credential(factory.pki, endpoint), maximum=maximum)
+        context.load_verify_locations(cadata=pem(factory.pki.root.der).decode())
+        context.verify_mode = mode
+        return openssl(factory.only_for(endpoint.host, context), endpoint.story, **answer)
+
+    return build
 
 
 def without_certificate(handler: Handler) -> HandlerFactory:

@@ -27,10 +27,9 @@ _NOT_MAINSTREAM: Final = frozenset({"gnutls"})
 
 
 class CheckedPath(Struct):
-    """One path for one leaf, and its problems. ``anchor`` is the one that vouches for it, whatever else is wrong.
+    """One path for one leaf, its problems, and the ``anchor`` that vouches for it all the same. ``first``: it was checked first.
 
-    ``first``: it was the first path that was checked. ``notices`` are problems for which no mainstream client refuses
-    the path.
+    ``notices`` are problems for which no mainstream client refuses the path.
     """
 
     kind: int
