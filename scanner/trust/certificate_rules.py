@@ -15,7 +15,7 @@ from scanner.trust.policy_rules import list_problems
 from scanner.trust.verdicts import Problem
 from scanner.x509 import extensions, malformations
 from scanner.x509.certificate import Certificate
-from scanner.x509.distinguished import EMPTY_NAME
+from scanner.x509.distinguished import EMPTY_NAME, name_text
 from scanner.x509.name_constraints import EVERYBODY, MAX_SUBTREES, OPENSSL, Violation
 
 # What OpenSSL refuses at security level 2: less than 112 bits of strength, which by its rounded formula (SP 800-57's)
@@ -221,7 +221,7 @@ def constraint_problems(authority: Certificate, lower: Certificate, violation: F
         return []
     carried = lower.names
     names = len(carried.dns) + len(carried.ips) + len(carried.others)
-    with_subject = names + len(lower.subject_name.attributes)
+    with_subject = names + len(name_text(lower.subject_der).attributes)
     if with_subject * constraints.count > OPENSSL_COMPARISONS:
         clients = [*OPENSSL, *(("gnutls",) if names * constraints.count > OPENSSL_COMPARISONS else ())]
         return [_too_many_comparisons(authority, lower, with_subject, constraints.count, clients)]
