@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from msgspec import Struct
+
 from scanner.caching import bounded_memo
 from scanner.trust.verdicts import Problem
 from scanner.x509 import der
@@ -69,11 +71,11 @@ def list_problems(certificate: Certificate) -> list[Problem]:
 def policy_problem(path: Sequence[Certificate]) -> Problem | None:
     """Return ``policy-not-satisfied`` where policies are demanded and none is valid for ``path`` (leaf first, anchor last)."""
     below, anchor = path[:-1], path[-1]
-    broken = _broken(below)
+    broken = first_without_policy(below)
     if broken is not None:
         return _unsatisfied(*broken, _PROCESSING)
     # Chrome alone takes the policies of the anchor for demands.
-    if is_demanding(anchor) and (broken := _broken(path)) is not None:
+    if is_demanding(anchor) and (broken := first_without_policy(path)) is not None:
         return _unsatisfied(*broken, ("chrome",))
     return None
 
@@ -89,18 +91,36 @@ def steps_to_check(path: Sequence[Certificate]) -> int:
 _READ: Final = (CERTIFICATE_POLICIES, POLICY_MAPPINGS, POLICY_CONSTRAINTS)
 
 
-def _broken(path: Sequence[Certificate]) -> tuple[Certificate, str] | None:
-    """Return the certificate at which no valid policy is left though one is demanded, and why."""
-    expected: set[bytes] = {ANY_POLICY}
+class PolicyInputs(Struct, frozen=True):
+    """Inputs (c) to (f) of RFC 5280 section 6.1.1, which no TLS client sets."""
+
+    policies: frozenset[bytes] = frozenset({ANY_POLICY})
+    explicit: bool = False
+    inhibit_mapping: bool = False
+    inhibit_any: bool = False
+
+
+_DEFAULTS: Final = PolicyInputs()
+
+
+def first_without_policy(
+    path: Sequence[Certificate], given: PolicyInputs = _DEFAULTS
+) -> tuple[Certificate, str] | None:
+    """Return the certificate at which no valid policy is left though one is demanded, and why.
+
+    ``path`` is the leaf first, and without the trust anchor.
+    """
+    expected = set(given.policies)
     many = len(path) + 1
-    explicit = mapping = inhibit_any = many
+    explicit, mapping, inhibit_any = [
+        0 if now else many for now in (given.explicit, given.inhibit_mapping, given.inhibit_any)
+    ]
     last_with_policies = path[-1]
     for place, certificate in enumerate(reversed(path)):
         is_leaf = place == len(path) - 1
         if expected:
-            expected = _expected_after(
-                certificate, expected, any_counts=inhibit_any > 0 or (not is_leaf and certificate.self_issued)
-            )
+            counts = inhibit_any > 0 or (not is_leaf and certificate.self_issued)
+            expected = _expected_after(certificate, expected, any_counts=counts)
             if not expected:
                 last_with_policies = certificate
         constraints = _read(certificate, POLICY_CONSTRAINTS, policy_constraints_untrusted, _NO_CONSTRAINTS)

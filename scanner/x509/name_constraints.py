@@ -74,6 +74,7 @@ class ConstrainedNames:
         "common_names",
         "directories",
         "dns",
+        "has_only_subject",
         "is_nameless",
         "others",
         "present",
@@ -87,6 +88,7 @@ class ConstrainedNames:
         self.addresses = names.ips
         directories = [content for tag, content in names.others if tag == DIRECTORY]
         self.is_nameless = subject == EMPTY_NAME
+        self.has_only_subject = not names.texts and not names.others
         if not self.is_nameless:
             directories.append(subject)
         # each distinct one once
@@ -205,6 +207,11 @@ class NameConstraints:
                 yield from self._of_domain(name, lowered, is_host_name=is_host_name)
             for name in names.common_names:
                 yield from self._of_common_name(name)
+        else:
+            # Go reads all names of a certificate below any constraint
+            for name, _, is_host_name in names.dns:
+                if name and not is_host_name:
+                    yield Violation(f"dNSName {name[:255]}, which is no host name", ("go",))
         permits, excludes = permitted.has(IP), excluded.has(IP)
         for address in names.addresses if permits or excludes else ():
             odd = permitted.odd_lengths or excluded.odd_lengths  # no client compares with those
@@ -229,9 +236,7 @@ class NameConstraints:
     def _of_domain(self, name: str, lowered: str, *, is_host_name: bool) -> Iterator[Violation]:
         permitted, excluded = self.permitted, self.excluded
         shown = f"dNSName {name[:255]}"
-        if not is_host_name:
-            yield Violation(f"{shown}, which is no host name")
-        elif excluded.holds_dns(lowered):
+        if excluded.holds_dns(lowered):
             yield Violation(f"{shown} is excluded")
         elif excluded.meets_wildcard(lowered):
             # the others compare the wildcard as if it were a name
@@ -241,6 +246,12 @@ class NameConstraints:
         if permitted.has(DNS) and not permitted.holds_dns(lowered):
             dotted = permitted.holds_dotted(lowered)
             yield Violation(f"{shown} is not permitted", (*OPENSSL, "java") if dotted else None)
+        if not name:
+            yield Violation("dNSName without a name", ("java", "firefox", "gnutls"))
+        elif not is_host_name:
+            yield Violation(f"{shown}, which is no host name", ("go", "firefox"))
+        elif "-." in f"{lowered}." or ".-" in f".{lowered}":
+            yield Violation(f"{shown}, which has a hyphen at the end of a label", ("firefox",))
 
     def _of_common_name(self, name: str) -> Iterator[Violation]:
         permitted, excluded = self.permitted, self.excluded
@@ -256,6 +267,8 @@ class NameConstraints:
         permitted, excluded = self.permitted, self.excluded
         by_chrome = ("chrome",) if self.critical else ()
         for tag, text, in_subject in names.texts:
+            if tag == EMAIL and not in_subject and _MAILBOX.fullmatch(text[:MAX_TEXT]) is None:
+                yield Violation(f"{_NAMES[tag]} {text[:255]}, which is no mailbox", ("go",))
             permits, excludes = permitted.has(tag), excluded.has(tag)
             if not permits and not excludes:
                 continue
@@ -267,11 +280,17 @@ class NameConstraints:
             broken = is_excluded or (permits and not permitted.holds_text(tag, text))
             by_gnutls = ("gnutls",) if excludes else ()
             if tag == EMAIL and broken:
-                yield Violation(shown, (*OPENSSL, "gnutls") if in_subject else None)
+                yield Violation(shown, self._minding_subject(names) if in_subject else None)
             elif tag == URI and broken:
                 yield Violation(shown, (*OPENSSL, "go", "java", "firefox", *by_chrome, *by_gnutls))
             elif tag == URI:
                 yield Violation(f"{shown}, whatever the constraint on it", ("firefox", *by_chrome, *by_gnutls))
+
+    @staticmethod
+    def _minding_subject(names: ConstrainedNames) -> tuple[str, ...]:
+        """Return the clients that look at a mailbox in the subject: all but Go where there is no subjectAltName."""
+        by_most = ("java", "chrome", "firefox") if names.has_only_subject else ()
+        return (*OPENSSL, *by_most, "gnutls")
 
     def _of_other_types(self, names: ConstrainedNames) -> Iterator[Violation]:
         permitted, excluded = self.permitted, self.excluded
@@ -299,6 +318,8 @@ class NameConstraints:
 _LABELS: Final = re.compile(
     r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*"
 )
+# A mailbox as far as Go (RFC 2821) and the rest of the world agree
+_MAILBOX: Final = re.compile(r'(?:"(?:[^"\\\r\n]|\\.)*"|[^\s@"(),:;<>\[\]\\]+)@[^\s@]+')
 # Letters, digits, hyphens and underscores in labels of 1 to 63, ``*`` alone as the first
 _HOST_NAME: Final = re.compile(r"(?:\*\.)?[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
 

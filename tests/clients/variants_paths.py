@@ -185,6 +185,19 @@ def constraints() -> Iterator[Variant]:
         permitted=(f"email:{DOMAIN}",),
         subject=name(CN="x", emailAddress=tlv(0x16, b"a@b.example")),
     )
+    yield below(
+        "nc-email-in-subject-without-san",
+        permitted=(f"email:{DOMAIN}",),
+        subject=name(CN=host_of("nc-email-in-subject-without-san"), emailAddress=tlv(0x16, b"a@b.example")),
+        without=("san",),
+    )
+    yield below(
+        "nc-email-in-subject-fits",
+        permitted=(f"email:{DOMAIN}",),
+        subject=name(CN="x", emailAddress=tlv(0x16, f"a@{DOMAIN}".encode())),
+    )
+    yield below("nc-name-ending-with-hyphen", "a-.example", excluded=("other.example",))
+    yield below("nc-name-with-empty-label", f"a..{DOMAIN}", permitted=(DOMAIN,))
     yield below("nc-registered-id", registered, permitted=(registered,))
     yield below("nc-registered-id-loosely", registered, permitted=(registered,), critical=False)
     yield below("nc-registered-id-absent", permitted=(registered,), critical=False)
@@ -221,6 +234,12 @@ def constraints() -> Iterator[Variant]:
     yield below(
         "nc-directory-in-san", tlv(0xA4, name(O="Nobody")), excluded=(tlv(0xA4, name(O="Nobody")),), critical=False
     )
+    yield below("nc-name-not-a-host", "this is invalid", permitted=(f"email:{DOMAIN}",))
+    yield below("nc-mailbox-not-one", "email:this @ is invalid", excluded=("other.example",))
+    yield below("nc-empty-name", "", excluded=("other.example",))
+    yield below("nc-name-not-a-host-excluded", "this is invalid", excluded=("other.example",))
+    yield below("nc-name-starting-with-hyphen", "-a.example", excluded=("other.example",))
+    yield below("nc-name-with-trailing-dot", "a.example.", excluded=("other.example",))
     yield below("nc-dns-wildcard", permitted=(f"*.{DOMAIN}",))
     yield below("nc-dns-trailing-dot", permitted=(f"{DOMAIN}.",))
     yield below("nc-dns-space", permitted=(f" {DOMAIN}",))

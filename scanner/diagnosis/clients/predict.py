@@ -99,6 +99,11 @@ def predict(target: Target, diagnoses: Iterable[DiagnosisRecord]) -> dict[str, s
     return {} if all(text == OK for text in said.values()) else said
 
 
+def _of_the_same_path(evidence: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return further evidence on one code that is not of another address."""
+    return [each for each in evidence.get("also", ()) if "address" not in each]
+
+
 def _is_refusal_by_few(record: DiagnosisRecord) -> bool:
     """Return whether this is a warning about clients that are not mainstream: they refuse all the same."""
     return record["severity"] == "warning" and record["evidence"].get("refused_by") == ["GnuTLS"]
@@ -120,6 +125,10 @@ def _says(client: str, target: Target, errors: Sequence[DiagnosisRecord]) -> str
         if text is None:
             known = False
             break
+        if text == OK:
+            # of several certificates with this fault, it may mind another than the first
+            others = [texts_of(record["code"], each, target) for each in _of_the_same_path(record["evidence"])]
+            text = next((each[client] for each in others if each and each.get(client, OK) != OK), OK)
         if text == OK:
             continue
         filled = _filled(text, record, target)

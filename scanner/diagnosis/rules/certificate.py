@@ -61,7 +61,8 @@ def certificate_claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[C
         if chain.leaf is not None:  # as most are
             yield from expires_soon(chain.leaf, setting)
         return
-    claims = list(_claims(chain, setting))
+    # of several certificates with one fault, the one that most clients refuse proves it
+    claims = sorted(_claims(chain, setting), key=lambda claim: -len(claim.evidence.get("refused_by") or SHOWN))
     implied = {code for claim in claims for code in CONSEQUENCES.get(claim.code, ())}
     yield from (claim for claim in claims if claim.code not in implied)
 
