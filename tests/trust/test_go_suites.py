@@ -14,22 +14,15 @@ from typing import Any
 
 import pytest
 
-from scanner.diagnosis.case import Context
-from scanner.diagnosis.clients.endings import OK
-from scanner.diagnosis.clients.predict import predict
-from scanner.diagnosis.engine import diagnose
-from scanner.trust.intermediates import Intermediates
 from scanner.trust.policy_rules import PolicyInputs, first_without_policy
-from scanner.trust.stores import TrustStore
-from scanner.trust.verifier import ChainVerifier
 from scanner.x509 import der
 from scanner.x509.certificate import Certificate
 from scanner.x509.pem import certificates_in_pem
 from scanner.x509.policies import ANY_POLICY
 from tests.helpers import pki
-from tests.helpers.evidence import HOST, answered, evidence, target, verdicts
 from tests.helpers.go_source import constants, table, x509_tests
 from tests.helpers.pki import Issued, tlv
+from tests.helpers.suites import refused_by
 
 FOLDER = x509_tests()
 
@@ -39,19 +32,6 @@ pytestmark = pytest.mark.skipif(FOLDER is None, reason="Go, which has its tests 
 @cache
 def source(name: str) -> str:
     return "" if FOLDER is None else (FOLDER / name).read_text(encoding="utf-8")
-
-
-def refused_by(
-    leaf: bytes, sent: Sequence[bytes], anchors: Sequence[bytes], *, name: str | None, at: float
-) -> dict[str, str]:
-    """Return the clients that a finding on this chain says refuse it, with their words. Without ``name``, names are no matter."""
-    store = TrustStore("suite", [Certificate.parse_untrusted(anchor) for anchor in anchors])
-    verifier = ChainVerifier([store], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
-    host = name or HOST
-    seen = evidence(answered((leaf, *sent), sni=host), of=target(host))
-    found = diagnose(seen, verdicts(seen, verifier, at), Context(at=at))
-    told = [item for item in found.diagnoses if name is not None or item["cause"] != "hostname-mismatch"]
-    return {client: text for client, text in predict(seen.target, told).items() if text != OK}
 
 
 # --- verify_test.go --------------------------------------------------------------------------------
