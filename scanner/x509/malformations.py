@@ -55,6 +55,14 @@ BEFORE_1970: Final = "the validity begins before 1970"
 RELATIVE_POINT: Final = "cRLDistributionPoints: a name relative to the issuer of the CRL"
 EMPTY_POINT: Final = "cRLDistributionPoints: a point without a name"
 
+PERMITTED_EVERYTHING: Final = "nameConstraints: an empty dNSName is permitted"
+BOUNDED_CONSTRAINT: Final = "nameConstraints: a subtree with a minimum or maximum"
+CONSTRAINT_LENGTH: Final = "nameConstraints: an address range of"
+CONSTRAINT_WITH_HOLES: Final = "nameConstraints: a network mask with holes"
+CONSTRAINT_WITH_FINAL_DOT: Final = "nameConstraints: a dNSName that ends with a dot"
+CONSTRAINT_NOT_A_DOMAIN: Final = "nameConstraints: a dNSName that is"
+CONSTRAINT_NOT_A_HOST: Final = "nameConstraints: a uniformResourceIdentifier that is no host"
+
 # Forms of keys, which ``scanner.trust.client_algorithms`` judges: they are DER, and clients do not know them
 EXPLICIT_CURVE: Final = "the elliptic curve is spelled out instead of named"
 COMPRESSED_POINT: Final = "the point of the elliptic curve is compressed"
@@ -117,6 +125,13 @@ _REFUSALS: Final[dict[str, _Refusal]] = {
     EMPTY_PART: _Refusal(("chrome",)),
     SECOND_VALUE: _Refusal(("openssl", "java", "chrome", "gnutls")),
     EMPTY_CONSTRAINTS: _Refusal(("go", *_BROWSERS)),
+    PERMITTED_EVERYTHING: _Refusal(("java",)),
+    BOUNDED_CONSTRAINT: _Refusal(_BROWSERS),
+    CONSTRAINT_LENGTH: _Refusal(("go", "java", "chrome", "gnutls")),
+    CONSTRAINT_WITH_HOLES: _Refusal(("go", "chrome", "gnutls")),
+    CONSTRAINT_WITH_FINAL_DOT: _Refusal(("go", "firefox")),
+    CONSTRAINT_NOT_A_HOST: _Refusal(("java",)),
+    CONSTRAINT_NOT_A_DOMAIN: _Refusal(_EVERYBODY),
     EXPLICIT_FALSE: _Refusal(("chrome",)),
     BOOLEAN: _Refusal(("go", *_BROWSERS)),
     LARGE_ARC: _Refusal(("go", "gnutls")),
