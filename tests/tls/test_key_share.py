@@ -64,8 +64,8 @@ CURVES: dict[int, ec.EllipticCurve] = {
 
 def encapsulated(ours: bytes) -> tuple[bytes, bytes]:
     """Return a peer's secret and ciphertext for a share of ML-KEM."""
-    kinds = {1184: mlkem.MLKEM768PublicKey, 1568: mlkem.MLKEM1024PublicKey}
-    return kinds[len(ours)].from_public_bytes(ours).encapsulate()
+    kind = mlkem.MLKEM768PublicKey if len(ours) == 1184 else mlkem.MLKEM1024PublicKey
+    return kind.from_public_bytes(ours).encapsulate()
 
 
 def agreed(ours: bytes, curve: ec.EllipticCurve) -> tuple[bytes, bytes]:
