@@ -43,12 +43,10 @@ class Fragments:
     def of(self, certificate: Certificate) -> orjson.Fragment | CertificateRecord:
         """Return the record of ``certificate``: JSON without its DER if it was met before."""
         known = self._kept.get(certificate.sha256)
-        return self._first_or_second(certificate) if known is None else known[0]
-
-    def _first_or_second(self, certificate: Certificate) -> CertificateRecord:
-        if self._kept.put_lazy(certificate.sha256, lambda: _fragment(certificate)):
-            return describe(certificate)
-        return describe(certificate, with_der=True)
+        if known is not None:
+            return known[0]
+        met = self._kept.put_lazy(certificate.sha256, lambda: _fragment(certificate))
+        return describe(certificate, with_der=not met)
 
 
 def _fragment(certificate: Certificate) -> tuple[orjson.Fragment, int]:

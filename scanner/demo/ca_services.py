@@ -15,7 +15,6 @@ from urllib.parse import unquote
 import trio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509 import ocsp
 
 from scanner.demo.pki import DAY, DemoAuthority, Pki, der
@@ -31,7 +30,8 @@ _PAGE: Final = b"<!DOCTYPE html><html><title>Welcome</title><body>It works!</bod
 
 def ocsp_url(pki: Pki) -> x509.AuthorityInformationAccess:
     """Return the extension with the URL of the OCSP responder."""
-    return _access(x509.OID_OCSP, f"{pki.services_url}/ocsp")
+    responder = x509.UniformResourceIdentifier(f"{pki.services_url}/ocsp")
+    return x509.AuthorityInformationAccess([x509.AccessDescription(x509.OID_OCSP, responder)])
 
 
 def authority_url(pki: Pki, authority: DemoAuthority) -> str:
@@ -49,10 +49,6 @@ def distribution_points(*urls: str) -> x509.CRLDistributionPoints:
     return x509.CRLDistributionPoints(
         [x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None) for url in urls]
     )
-
-
-def _access(method: x509.ObjectIdentifier, url: str) -> x509.AuthorityInformationAccess:
-    return x509.AuthorityInformationAccess([x509.AccessDescription(method, x509.UniformResourceIdentifier(url))])
 
 
 def _list_url(pki: Pki, authority: DemoAuthority) -> str:
@@ -88,12 +84,7 @@ def ocsp_staple(
 
 def _signed(builder: ocsp.OCSPResponseBuilder, issuer: DemoAuthority) -> bytes:
     builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, issuer.certificate)
-    response = builder.sign(issuer.key, _hash_for(issuer))
-    return response.public_bytes(serialization.Encoding.DER)
-
-
-def _hash_for(issuer: DemoAuthority) -> hashes.SHA256 | None:
-    return None if isinstance(issuer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(issuer.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
 def ocsp_answer(pki: Pki, asked: bytes) -> bytes:
@@ -104,10 +95,8 @@ def ocsp_answer(pki: Pki, asked: bytes) -> bytes:
         algorithm = request.hash_algorithm
     except ValueError:
         return _unsuccessful(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
-    for authority in pki.authorities:
-        if _key_hash(authority, algorithm) == key_hash:
-            break
-    else:
+    authority = next((each for each in pki.authorities if _key_hash(each, algorithm) == key_hash), None)
+    if authority is None:
         return _unsuccessful(ocsp.OCSPResponseStatus.UNAUTHORIZED)
     revoked = pki.revoked.get(serial)
     made = pki.now - BACKDATING
@@ -154,7 +143,7 @@ def make_crl(pki: Pki, authority: DemoAuthority) -> bytes:
     for serial, reason in pki.revoked.items():
         entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(pki.now - REVOKED_AGO)
         builder = builder.add_revoked_certificate(entry.add_extension(x509.CRLReason(reason), critical=False).build())
-    return builder.sign(authority.key, _hash_for(authority)).public_bytes(serialization.Encoding.DER)
+    return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
 # --- HTTP ----------------------------------------------------------------------------------------------

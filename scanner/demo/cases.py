@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from scanner.demo.pki import Credential, Pki
+from scanner.demo.pki import Credential, Pki, pem
 from scanner.demo.servers import Handler, openssl
 
 # Reserved: no public DNS will ever have this name (RFC 6761 section 6.2).
@@ -105,6 +105,11 @@ def failing_case(
 ) -> DemoCase:
     """Return a case whose finding fails for ``cause``; ``changes`` are further fields."""
     return DemoCase(name=name, story=story, outcome="fail", cause=cause, code=code, servers=servers, **changes)
+
+
+def warning_case(name: str, code: str, story: str, *servers: HandlerFactory | DeadSocket, **changes: Any) -> DemoCase:
+    """Return a case whose finding is a warning; ``changes`` are further fields."""
+    return DemoCase(name=name, story=story, outcome="warn", code=code, servers=servers, **changes)
 
 
 class ServerFactory:
@@ -199,6 +204,25 @@ def presenting(
 def valid_credential(pki: Pki, endpoint: Endpoint) -> Credential:
     """Return a credential whose certificate has no fault."""
     return pki.leaf(endpoint.host)
+
+
+def valid_rsa_credential(pki: Pki, endpoint: Endpoint) -> Credential:
+    """Return a credential whose certificate has no fault, with RSA keys alone."""
+    return pki.leaf(endpoint.host, issuer=pki.issuing_rsa, key=pki.rsa_key)
+
+
+def asking_for_certificate(
+    mode: ssl.VerifyMode, *, maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, **answer: Any
+) -> HandlerFactory:
+    """Return a factory for a server that asks for a certificate of the fleet's CA; ``answer`` is as for ``openssl``."""
+
+    def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+        context = factory.context(valid_credential(factory.pki, endpoint), maximum=maximum)
+        context.load_verify_locations(cadata=pem(factory.pki.root.der).decode())
+        context.verify_mode = mode
+        return openssl(factory.only_for(endpoint.host, context), endpoint.story, **answer)
+
+    return build
 
 
 def without_certificate(handler: Handler) -> HandlerFactory:

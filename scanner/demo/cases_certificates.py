@@ -19,6 +19,7 @@ from scanner.demo.cases import (
     ServerFactory,
     failing_case,
     presenting,
+    warning_case,
 )
 from scanner.demo.pki import (
     DAY,
@@ -108,12 +109,11 @@ VALIDITY: Final = (
         presenting(_self_signed),
         owner="platform",
     ),
-    DemoCase(
-        name="expires-soon",
-        story="Three days are left of ninety.",
-        outcome="warn",
-        code="expires-soon",
-        servers=(presenting(lambda pki, at: pki.leaf(at.host, validity=(-87 * DAY, timedelta(days=3, hours=1)))),),
+    warning_case(
+        "expires-soon",
+        "expires-soon",
+        "Three days are left of ninety.",
+        presenting(lambda pki, at: pki.leaf(at.host, validity=(-87 * DAY, timedelta(days=3, hours=1)))),
     ),
     _validity_case(
         "expired-and-misnamed",
@@ -160,41 +160,37 @@ NAMES: Final = (
 )
 
 ISSUERS: Final = (
-    DemoCase(
-        name="intermediate-not-sent",
-        story="The intermediate is not sent; another server of this fleet sends it.",
-        outcome="fail",
-        cause="missing-intermediate",
-        code="intermediate-not-sent",
+    failing_case(
+        "missing-intermediate",
+        "intermediate-not-sent",
+        "intermediate-not-sent",
+        "The intermediate is not sent; another server of this fleet sends it.",
+        presenting(_without_intermediate),
         owner="mail",
-        servers=(presenting(_without_intermediate),),
     ),
-    DemoCase(
-        name="intermediate-unobtainable",
-        story="The intermediate is not sent, and where the certificate says it can be had there is nothing.",
-        outcome="fail",
-        cause="missing-intermediate",
-        code="intermediate-unobtainable",
+    failing_case(
+        "missing-intermediate",
+        "intermediate-unobtainable",
+        "intermediate-unobtainable",
+        "The intermediate is not sent, and where the certificate says it can be had there is nothing.",
+        presenting(lambda pki, at: _unobtainable_issuer(pki, at, f"http://aia.{DOMAIN}/hidden.cer")),
         owner="mail",
-        servers=(presenting(lambda pki, at: _unobtainable_issuer(pki, at, f"http://aia.{DOMAIN}/hidden.cer")),),
     ),
-    DemoCase(
-        name="untrusted-root",
-        story="A complete chain to a root that is in no store.",
-        outcome="fail",
-        cause="untrusted-ca",
-        code="untrusted-root",
+    failing_case(
+        "untrusted-ca",
+        "untrusted-root",
+        "untrusted-root",
+        "A complete chain to a root that is in no store.",
+        presenting(_untrusted_root),
         owner="platform",
-        servers=(presenting(_untrusted_root),),
     ),
-    DemoCase(
-        name="issuer-unknown",
-        story="The issuer is not sent, and nothing says where to get it.",
-        outcome="fail",
-        cause="untrusted-ca",
-        code="issuer-unknown",
+    failing_case(
+        "untrusted-ca",
+        "issuer-unknown",
+        "issuer-unknown",
+        "The issuer is not sent, and nothing says where to get it.",
+        presenting(lambda pki, at: _unobtainable_issuer(pki, at, None)),
         owner="platform",
-        servers=(presenting(lambda pki, at: _unobtainable_issuer(pki, at, None)),),
     ),
 )
 

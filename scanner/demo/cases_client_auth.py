@@ -6,9 +6,7 @@ import ssl
 from functools import partial
 from typing import Final
 
-from scanner.demo.cases import DemoCase, Endpoint, HandlerFactory, ServerFactory, failing_case, valid_credential
-from scanner.demo.pki import pem
-from scanner.demo.servers import Handler, openssl
+from scanner.demo.cases import DemoCase, asking_for_certificate, failing_case
 
 _PAGE: Final = (
     b"<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>\r\n<body>\r\n"
@@ -23,23 +21,6 @@ _REFUSAL: Final = (
 )
 
 
-def _asking_for_certificate(
-    mode: ssl.VerifyMode, *, maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, refusal: bytes = b""
-) -> HandlerFactory:
-    """Return a factory for a server that asks for a certificate of the fleet's CA.
-
-    ``refusal`` is the answer to clients that have none.
-    """
-
-    def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-        context = factory.context(valid_credential(factory.pki, endpoint), maximum=maximum)
-        context.load_verify_locations(cadata=pem(factory.pki.root.der).decode())
-        context.verify_mode = mode
-        return openssl(factory.only_for(endpoint.host, context), endpoint.story, refusal=refusal)
-
-    return build
-
-
 _client_auth_case: Final = partial(failing_case, "client-certificate")
 
 CASES: Final = (
@@ -47,21 +28,21 @@ CASES: Final = (
         "client-cert-required",
         "client-certificate-required",
         "TLS 1.3: the handshake ends well, and then an alert says that a certificate is required.",
-        _asking_for_certificate(ssl.CERT_REQUIRED),
+        asking_for_certificate(ssl.CERT_REQUIRED),
         owner="payments",
     ),
     _client_auth_case(
         "client-cert-required-tls12",
         "client-certificate-required",
         "TLS 1.2: refuses the handshake of clients without a certificate.",
-        _asking_for_certificate(ssl.CERT_REQUIRED, maximum=ssl.TLSVersion.TLSv1_2),
+        asking_for_certificate(ssl.CERT_REQUIRED, maximum=ssl.TLSVersion.TLSv1_2),
         owner="payments",
     ),
     _client_auth_case(
         "client-cert-page",
         "client-certificate-required-by-application",
         "Completes the handshake without a client certificate, and answers HTTP 400 for want of it, as nginx does.",
-        _asking_for_certificate(ssl.CERT_OPTIONAL, refusal=_REFUSAL),
+        asking_for_certificate(ssl.CERT_OPTIONAL, refusal=_REFUSAL),
         protocol="https",
         owner="payments",
     ),
@@ -71,13 +52,13 @@ CASES: Final = (
         code="client-certificate-optional",
         protocol="https",
         owner="payments",
-        servers=(_asking_for_certificate(ssl.CERT_OPTIONAL),),
+        servers=(asking_for_certificate(ssl.CERT_OPTIONAL),),
     ),
     DemoCase(
         name="client-cert-optional-tls12",
         story="Asks for a client certificate in TLS 1.2 and serves everybody.",
         code="client-certificate-optional",
         owner="payments",
-        servers=(_asking_for_certificate(ssl.CERT_OPTIONAL, maximum=ssl.TLSVersion.TLSv1_2),),
+        servers=(asking_for_certificate(ssl.CERT_OPTIONAL, maximum=ssl.TLSVersion.TLSv1_2),),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from scanner.demo.cases import DemoCase, DnsBehaviour, failing_case, presenting, valid_credential
+from scanner.demo.cases import DnsBehaviour, failing_case, presenting, valid_credential, warning_case
 
 _dns_case: Final = partial(failing_case, "dns")
 
@@ -41,13 +41,12 @@ CASES: Final = (
         "SERVFAIL that goes away with checking disabled: the signatures are broken.",
         dns=DnsBehaviour.BOGUS,
     ),
-    DemoCase(
-        name="private-address",
-        story="A name in public DNS with an address that only works from within.",
-        outcome="warn",
-        code="private-address",
+    warning_case(
+        "private-address",
+        "private-address",
+        "A name in public DNS with an address that only works from within.",
+        presenting(valid_credential),
         host="intranet.example.net",
         owner="platform",
-        servers=(presenting(valid_credential),),
     ),
 )

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from typing import Final
 
-from scanner.demo.cases import DOMAIN, DemoCase, Endpoint, ServerFactory, presenting, valid_credential
+from scanner.demo.cases import (
+    DOMAIN,
+    DemoCase,
+    Endpoint,
+    HandlerFactory,
+    ServerFactory,
+    presenting,
+    valid_credential,
+    valid_rsa_credential,
+)
 from scanner.demo.servers import Handler, imap, openssl, postgres, smtp
 
 
-def _sound_context(factory: ServerFactory, endpoint: Endpoint) -> ssl.SSLContext:
-    return factory.only_for(endpoint.host, factory.context(valid_credential(factory.pki, endpoint)))
+def _starttls(serve: Callable[[ssl.SSLContext], Handler]) -> HandlerFactory:
+    def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+        context = factory.context(valid_credential(factory.pki, endpoint))
+        return serve(factory.only_for(endpoint.host, context))
 
-
-def _smtp(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-    return smtp(_sound_context(factory, endpoint))
-
-
-def _imap(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-    return imap(_sound_context(factory, endpoint))
-
-
-def _postgres(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-    return postgres(_sound_context(factory, endpoint))
+    return build
 
 
 def _needs_sni(factory: ServerFactory, endpoint: Endpoint) -> Handler:
@@ -56,7 +58,7 @@ CASES: Final = (
         name="rsa",
         story="An RSA certificate under an RSA intermediate.",
         owner="payments",
-        servers=(presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key)),),
+        servers=(presenting(valid_rsa_credential),),
     ),
     DemoCase(
         name="hello-retry",
@@ -99,7 +101,9 @@ CASES: Final = (
         story="Refuses every name but its own, and clients that send none.",
         servers=(_needs_sni,),
     ),
-    DemoCase(name="mx", story="SMTP with STARTTLS.", protocol="smtp", owner="mail", servers=(_smtp,)),
-    DemoCase(name="mailbox", story="IMAP with STARTTLS.", protocol="imap", owner="mail", servers=(_imap,)),
-    DemoCase(name="database", story="PostgreSQL with TLS.", protocol="postgres", owner="data", servers=(_postgres,)),
+    DemoCase(name="mx", story="SMTP with STARTTLS.", protocol="smtp", owner="mail", servers=(_starttls(smtp),)),
+    DemoCase(name="mailbox", story="IMAP with STARTTLS.", protocol="imap", owner="mail", servers=(_starttls(imap),)),
+    DemoCase(
+        name="database", story="PostgreSQL with TLS.", protocol="postgres", owner="data", servers=(_starttls(postgres),)
+    ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from scanner.demo.cases import DOMAIN, DemoCase, Endpoint, ServerFactory, failing_case, presenting, valid_credential
+from scanner.demo.cases import DOMAIN, Endpoint, ServerFactory, failing_case, presenting, valid_credential
 from scanner.demo.pki import Credential, DemoAuthority, Pki
 from scanner.demo.servers import Handler, openssl
 
@@ -75,14 +75,14 @@ CASES: Final = (
         also=("name-not-in-san", "default-certificate"),
         owner="corp",
     ),
-    DemoCase(
-        name="one-path-intercepted",
-        story="Two addresses: a public CA's certificate on one, on the other that of a CA that nobody trusts.",
-        outcome="fail",
-        cause="untrusted-ca",
-        code="untrusted-root",
+    failing_case(
+        "untrusted-ca",
+        "one-path-intercepted",
+        "untrusted-root",
+        "Two addresses: a public CA's certificate on one, on the other that of a CA that nobody trusts.",
+        presenting(valid_credential),
+        presenting(_on_one_path),
         also=("certificate-differs-by-path", "endpoints-disagree"),
         owner="corp",
-        servers=(presenting(valid_credential), presenting(_on_one_path)),
     ),
 )

@@ -16,28 +16,31 @@ from scanner.demo.cases import (
     failing_case,
     presenting,
     valid_credential,
+    valid_rsa_credential,
     without_certificate,
 )
 from scanner.demo.client_hello import ALPN, ClientHello
-from scanner.demo.server_messages import RSA_PKCS1_SHA1, SSL30, TLS10, TLS11, Alert, ServerSuite, alert, server_flight
-from scanner.demo.servers import (
-    Handler,
-    answer_hello_with,
-    close_with_alert,
-    close_without_answer,
-    refuse_if,
-    scripted,
+from scanner.demo.server_messages import (
+    RSA_PKCS1_SHA1,
+    SSL30,
+    TLS10,
+    TLS11,
+    TLS12,
+    Alert,
+    ServerSuite,
+    alert,
+    server_flight,
 )
+from scanner.demo.servers import Handler, answer_hello_with, close_gracefully, close_with_alert, refuse_if, scripted
 
 
 def _old(version: int, *suites: ServerSuite, answers_any_version: bool = False) -> HandlerFactory:
     def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-        pki = factory.pki
         ecdsa = ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA in suites
-        credential = (
-            pki.leaf(endpoint.host) if ecdsa else pki.leaf(endpoint.host, issuer=pki.issuing_rsa, key=pki.rsa_key)
+        make = valid_credential if ecdsa else valid_rsa_credential
+        return scripted(
+            make(factory.pki, endpoint), version=version, suites=suites, answers_any_version=answers_any_version
         )
-        return scripted(credential, version=version, suites=suites, answers_any_version=answers_any_version)
 
     return build
 
@@ -59,17 +62,10 @@ def _offers_alpn(hello: ClientHello) -> bool:
 
 
 def _sha1_signatures(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-    credential = factory.pki.leaf(endpoint.host, issuer=factory.pki.issuing_rsa, key=factory.pki.rsa_key)
+    credential = valid_rsa_credential(factory.pki, endpoint)
     flight = partial(server_flight, scheme=RSA_PKCS1_SHA1)
     suites = [ServerSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]
     return scripted(credential, suites=suites, flight=flight, scheme=RSA_PKCS1_SHA1)
-
-
-def _triple_des_only(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-    credential = factory.pki.leaf(endpoint.host, issuer=factory.pki.issuing_rsa, key=factory.pki.rsa_key)
-    return scripted(
-        credential, suites=[ServerSuite.TLS_RSA_WITH_3DES_EDE_CBC_SHA, ServerSuite.TLS_RSA_WITH_RC4_128_SHA]
-    )
 
 
 _version_case: Final = partial(failing_case, "protocol-version")
@@ -119,7 +115,7 @@ CASES: Final = (
         "version-intolerant-close",
         "version-intolerant",
         "The same, by hanging up.",
-        _intolerant(close_without_answer),
+        _intolerant(close_gracefully),
         owner="payments",
     ),
     _cipher_case(
@@ -134,7 +130,7 @@ CASES: Final = (
         "triple-des-only",
         "no-shared-cipher",
         "Nothing but 3DES and RC4, which nobody offers.",
-        _triple_des_only,
+        _old(TLS12, ServerSuite.TLS_RSA_WITH_3DES_EDE_CBC_SHA, ServerSuite.TLS_RSA_WITH_RC4_128_SHA),
         owner="platform",
     ),
     _cipher_case(
@@ -142,7 +138,7 @@ CASES: Final = (
         "no-shared-cipher",
         "RSA key transport alone: browsers still take it, Go and Python do not.",
         presenting(
-            lambda pki, at: pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key),
+            valid_rsa_credential,
             for_any_name=True,
             maximum=ssl.TLSVersion.TLSv1_2,
             ciphers="AES128-GCM-SHA256",

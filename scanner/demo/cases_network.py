@@ -7,23 +7,15 @@ from typing import Final
 
 from scanner.demo.cases import (
     DeadSocket,
-    DemoCase,
     Endpoint,
     ServerFactory,
     failing_case,
     presenting,
     valid_credential,
+    warning_case,
     without_certificate,
 )
-from scanner.demo.servers import (
-    ONE_PACKET,
-    Handler,
-    close_with_reset,
-    drain,
-    refuse_if,
-    reset_after_hello,
-    silent,
-)
+from scanner.demo.servers import ONE_PACKET, Handler, close_with_reset, drain, refuse_if, reset_after_hello
 
 
 def _sni_filtered(factory: ServerFactory, endpoint: Endpoint) -> Handler:
@@ -58,7 +50,7 @@ CASES: Final = (
         "silent-after-hello",
         "silent-after-hello",
         "The connection opens, and every hello is answered by nothing.",
-        without_certificate(silent),
+        without_certificate(drain),
     ),
     _network_case(
         "sni-filtered",
@@ -73,11 +65,11 @@ CASES: Final = (
         _drops_large_hello,
         owner="payments",
     ),
-    DemoCase(
-        name="half-dead",
-        story="Two addresses, and one of them refuses connections.",
-        outcome="warn",
-        code="some-addresses-unreachable",
-        servers=(DeadSocket.REFUSES, presenting(valid_credential)),
+    warning_case(
+        "half-dead",
+        "some-addresses-unreachable",
+        "Two addresses, and one of them refuses connections.",
+        DeadSocket.REFUSES,
+        presenting(valid_credential),
     ),
 )

@@ -155,13 +155,12 @@ CASES: Final = (
         story="Lives for less than seven days, so nobody has to be asked whether it is revoked.",
         servers=(presenting(_short_lived),),
     ),
-    DemoCase(
-        name="intermediate-published",
-        story="The intermediate is not sent, and can be had where the certificate says.",
-        outcome="fail",
-        cause="missing-intermediate",
-        code="intermediate-not-sent",
+    failing_case(
+        "missing-intermediate",
+        "intermediate-published",
+        "intermediate-not-sent",
+        "The intermediate is not sent, and can be had where the certificate says.",
+        presenting(_issuer_published),
         owner="mail",
-        servers=(presenting(_issuer_published),),
     ),
 )

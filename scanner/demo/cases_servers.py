@@ -15,6 +15,7 @@ from scanner.demo.cases import (
     failing_case,
     presenting,
     valid_credential,
+    warning_case,
     without_certificate,
 )
 from scanner.demo.client_hello import ClientHello
@@ -24,7 +25,6 @@ from scanner.demo.servers import (
     answer_hello_with,
     close_with_alert,
     greet_with,
-    plain_http,
     postgres,
     refuse_if,
     scripted,
@@ -80,8 +80,7 @@ def _malformed(factory: ServerFactory, endpoint: Endpoint) -> Handler:
 
 
 def _no_certificate(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-    credential = factory.pki.leaf(endpoint.host)
-    return scripted(credential.sending(), suites=_SUITES)
+    return scripted(factory.pki.leaf(endpoint.host).sending(), suites=_SUITES)
 
 
 def _key_mismatch(factory: ServerFactory, endpoint: Endpoint) -> Handler:
@@ -106,14 +105,6 @@ def _with_root(pki: Pki, at: Endpoint) -> Credential:
     return credential.sending(*credential.chain, pki.root.der)
 
 
-def _smtp_without_starttls(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-    return smtp(None, offered=False)
-
-
-def _smtp_refusing(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-    return smtp(None, refusal="454 4.7.0 TLS not available due to local problem")
-
-
 _case: Final = partial(failing_case, "server-misconfiguration")
 
 CASES: Final = (
@@ -121,7 +112,7 @@ CASES: Final = (
         "plain-http",
         "plaintext-on-tls-port",
         "An HTTP server that takes the hello for a bad request.",
-        without_certificate(plain_http(_BAD_REQUEST)),
+        without_certificate(greet_with(b"", _BAD_REQUEST)),
         protocol="https",
     ),
     _case(
@@ -159,7 +150,7 @@ CASES: Final = (
         "no-starttls",
         "starttls-not-offered",
         "An SMTP server that does not know STARTTLS.",
-        _smtp_without_starttls,
+        without_certificate(smtp(None, offered=False)),
         protocol="smtp",
         owner="mail",
     ),
@@ -167,7 +158,7 @@ CASES: Final = (
         "starttls-refused",
         "starttls-refused",
         "An SMTP server that offers STARTTLS and then has no certificate for it.",
-        _smtp_refusing,
+        without_certificate(smtp(None, refusal="454 4.7.0 TLS not available due to local problem")),
         protocol="smtp",
         owner="mail",
     ),
@@ -198,20 +189,18 @@ CASES: Final = (
     _case("malformed-handshake", "malformed-handshake", "A ServerHello whose lengths make no sense.", _malformed),
     _case("no-certificate", "no-certificate", "A Certificate message with no certificate in it.", _no_certificate),
     _case("key-mismatch", "key-mismatch", "Signs with a key that is not the certificate's.", _key_mismatch),
-    DemoCase(
-        name="chain-misordered",
-        story="The intermediates in the wrong order: TLS 1.2 demands the right one, most clients sort.",
-        outcome="warn",
-        code="chain-misordered",
-        servers=(presenting(_misordered),),
+    warning_case(
+        "chain-misordered",
+        "chain-misordered",
+        "The intermediates in the wrong order: TLS 1.2 demands the right one, most clients sort.",
+        presenting(_misordered),
     ),
-    DemoCase(
-        name="chain-has-extras",
-        story="Last year's intermediate is still sent along.",
-        outcome="warn",
-        code="chain-has-extras",
+    warning_case(
+        "chain-has-extras",
+        "chain-has-extras",
+        "Last year's intermediate is still sent along.",
+        presenting(_with_extras),
         owner="mail",
-        servers=(presenting(_with_extras),),
     ),
     DemoCase(
         name="root-sent",
@@ -219,23 +208,20 @@ CASES: Final = (
         code="root-sent",
         servers=(presenting(_with_root),),
     ),
-    DemoCase(
-        name="two-certificates",
-        story="Two addresses with two certificates, both good.",
-        outcome="warn",
-        code="endpoints-disagree",
-        servers=(presenting(valid_credential), presenting(valid_credential)),
+    warning_case(
+        "two-certificates",
+        "endpoints-disagree",
+        "Two addresses with two certificates, both good.",
+        presenting(valid_credential),
+        presenting(valid_credential),
     ),
-    DemoCase(
-        name="one-expired",
-        story="Two addresses, and on one of them the certificate was not renewed.",
-        outcome="fail",
-        cause="expired-or-self-signed",
-        code="certificate-expired",
+    failing_case(
+        "expired-or-self-signed",
+        "one-expired",
+        "certificate-expired",
+        "Two addresses, and on one of them the certificate was not renewed.",
+        presenting(valid_credential),
+        presenting(lambda pki, at: pki.leaf(at.host, validity=(-99 * DAY, -9 * DAY))),
         also=("endpoints-disagree",),
-        servers=(
-            presenting(valid_credential),
-            presenting(lambda pki, at: pki.leaf(at.host, validity=(-99 * DAY, -9 * DAY))),
-        ),
     ),
 )

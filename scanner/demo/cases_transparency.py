@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from scanner.demo.cases import DemoCase, HandlerFactory, failing_case, presenting
+from scanner.demo.cases import HandlerFactory, failing_case, presenting, warning_case
 from scanner.demo.demo_logs import DemoLog, Logs
 from scanner.demo.pki import DAY, LEAF_VALIDITY
 
@@ -48,21 +48,19 @@ CASES: Final = (
         _with_scts_of(lambda logs: (logs.alder,)),
         owner="payments",
     ),
-    DemoCase(
-        name="unknown-log",
-        story="Two logs are enough; the third is one that nobody has heard of.",
-        outcome="warn",
-        code="unknown-log",
+    warning_case(
+        "unknown-log",
+        "unknown-log",
+        "Two logs are enough; the third is one that nobody has heard of.",
+        _with_scts_of(lambda logs: (*logs.sufficient, logs.unlisted)),
         owner="payments",
-        servers=(_with_scts_of(lambda logs: (*logs.sufficient, logs.unlisted)),),
     ),
-    DemoCase(
-        name="log-retired",
-        story="Two logs are enough; the third was retired long before it signed.",
-        outcome="warn",
-        code="log-retired",
+    warning_case(
+        "log-retired",
+        "log-retired",
+        "Two logs are enough; the third was retired long before it signed.",
+        _with_scts_of(lambda logs: (*logs.sufficient, logs.retired)),
         owner="payments",
-        servers=(_with_scts_of(lambda logs: (*logs.sufficient, logs.retired)),),
     ),
     _transparency_case(
         "sct-invalid",
@@ -72,12 +70,11 @@ CASES: Final = (
         also=("too-few-scts",),
         owner="payments",
     ),
-    DemoCase(
-        name="validity-too-long",
-        story="Issued for 215 days, as public CAs may no longer do.",
-        outcome="warn",
-        code="validity-too-long",
+    warning_case(
+        "validity-too-long",
+        "validity-too-long",
+        "Issued for 215 days, as public CAs may no longer do.",
+        _with_scts_of(lambda logs: logs.three, validity=TOO_LONG_VALIDITY),
         owner="payments",
-        servers=(_with_scts_of(lambda logs: logs.three, validity=TOO_LONG_VALIDITY),),
     ),
 )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import dns.edns
@@ -248,11 +249,7 @@ async def serve_dns(
     """Run a server for the block."""
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
-
-        async def start(task_status: trio.TaskStatus[DnsServer] = trio.TASK_STATUS_IGNORED) -> None:
-            await run_dns(zone, host, port, edns=edns, task_status=task_status)
-
-        server: DnsServer = await nursery.start(start)
+        server: DnsServer = await nursery.start(partial(run_dns, zone, host, port, edns=edns))
         try:
             yield server
         except Exception as error:  # noqa: BLE001 - raised again below; the nursery would wrap it into a group

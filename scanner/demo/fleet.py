@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import os
 import shlex
 import socket
 import ssl
@@ -25,7 +26,7 @@ from msgspec import Struct, field
 
 from scanner.demo.ca_services import ca_services
 from scanner.demo.case_list import CASES
-from scanner.demo.cases import DeadSocket, DemoCase, Endpoint, HandlerFactory, ServerFactory
+from scanner.demo.cases import DeadSocket, DemoCase, Endpoint, ServerFactory
 from scanner.demo.dns_server import Node, serve_dns
 from scanner.demo.pki import Pki, pem
 from scanner.demo.servers import Handler, run_handler
@@ -128,7 +129,7 @@ async def run_fleet(directory: Path, *, cases: Sequence[DemoCase] = CASES) -> As
 
     Raises ``OSError`` if the directory cannot be written or loopback cannot be bound.
     """
-    _make_directory(directory)
+    os.makedirs(directory, exist_ok=True)
     async with run_servers(cases) as servers:
         async with serve_dns(_zone(servers.rows), ONLY_ADDRESS) as dns:
             _write_files(directory, servers.rows, servers.pki)
@@ -217,7 +218,10 @@ def _text(address: int) -> str:
 def _open_case(
     case: DemoCase, factory: ServerFactory, addresses: _Addresses, stack: ExitStack
 ) -> tuple[FleetRow, list[tuple[trio.SocketListener, Handler]]]:
-    """Bind the case's sockets, which ``stack`` closes, and create its servers."""
+    """Bind the case's sockets, which ``stack`` closes, and create its servers.
+
+    Raises ``CaseUnsupported`` if this system's OpenSSL lacks what the case needs.
+    """
     if not case.servers:
         return FleetRow(case, case.full_host or "", DEFAULT_PORT), []
     bind_addresses = [IPV6_ADDRESS] if case.ipv6 else addresses.take(len(case.servers))
@@ -233,17 +237,12 @@ def _open_case(
         elif not isinstance(opening, DeadSocket):
             bound.listen(BACKLOG)
             endpoint = Endpoint(_a_label(host), address, port, case.story)
-            handler = _build(opening, factory, endpoint)
+            try:
+                handler = opening(factory, endpoint)
+            except (ssl.SSLError, ValueError, UnsupportedAlgorithm) as error:
+                raise CaseUnsupported(f"{ssl.OPENSSL_VERSION} cannot serve it here: {error}") from error
             listeners.append((trio.SocketListener(trio.socket.from_stdlib_socket(bound)), handler))
     return FleetRow(case, host, port, tuple(bind_addresses)), listeners
-
-
-def _build(opening: HandlerFactory, factory: ServerFactory, endpoint: Endpoint) -> Handler:
-    """Return the server's handler. Raises ``CaseUnsupported`` if this system's OpenSSL lacks what the case needs."""
-    try:
-        return opening(factory, endpoint)
-    except (ssl.SSLError, ValueError, UnsupportedAlgorithm) as error:
-        raise CaseUnsupported(f"{ssl.OPENSSL_VERSION} cannot serve it here: {error}") from error
 
 
 def _bind(addresses: Sequence[str]) -> list[socket.socket]:
@@ -317,10 +316,6 @@ def _zone(rows: Sequence[FleetRow]) -> dict[str, Node]:
 
 
 # --- files -------------------------------------------------------------------------------------------
-
-
-def _make_directory(directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
 
 
 def _write_files(directory: Path, rows: Sequence[FleetRow], pki: Pki) -> None:

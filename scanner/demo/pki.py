@@ -7,8 +7,8 @@ certificate has its own elliptic-curve key (tens of microseconds); RSA keys take
 
 from __future__ import annotations
 
-import base64
 import ipaddress
+import ssl
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -88,9 +88,7 @@ def der(certificate: x509.Certificate) -> bytes:
 
 def pem(certificate_der: bytes) -> bytes:
     """Encode DER as PEM (RFC 7468) without parsing it, so that malformed certificates are possible."""
-    text = base64.b64encode(certificate_der)
-    lines = [text[i : i + 64] for i in range(0, len(text), 64)]
-    return b"\n".join([b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""])
+    return ssl.DER_cert_to_PEM_cert(certificate_der).encode()
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -314,8 +312,7 @@ class Pki:
     def _sign(builder: x509.CertificateBuilder, issuer: DemoAuthority) -> x509.Certificate:
         public_key = issuer.key.public_key()
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(public_key)
-        algorithm = None if isinstance(issuer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
-        return builder.add_extension(identifier, critical=False).sign(issuer.key, algorithm)
+        return builder.add_extension(identifier, critical=False).sign(issuer.key, hashes.SHA256())
 
 
 # --- flaws that libraries refuse to produce ------------------------------------------------------

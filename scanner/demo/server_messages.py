@@ -6,6 +6,7 @@ ServerHelloDone, which is all that a scanner reads.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 from collections.abc import Sequence
@@ -104,11 +105,6 @@ def certificate_status(response: bytes) -> bytes:
     return handshake(22, b"\x01" + len(response).to_bytes(3) + response)
 
 
-def server_hello_done() -> bytes:
-    """Return a ServerHelloDone."""
-    return handshake(14, b"")
-
-
 def server_key_exchange(
     key: PrivateKey, version: int, hello: ClientHello, server_random: bytes, scheme: int | None = None
 ) -> bytes:
@@ -139,17 +135,11 @@ def _sign(key: PrivateKey, scheme: int | None, content: bytes) -> bytes:
 
 def _sign_md5_sha1(key: rsa.RSAPrivateKey, content: bytes) -> bytes:
     """Sign with RSA over MD5 and SHA-1 without a DigestInfo (RFC 4346 section 7.4.3), which libraries do not offer."""
-    digest = _digest(hashes.MD5(), content) + _digest(hashes.SHA1(), content)
+    digest = b"".join(hashlib.new(name, content, usedforsecurity=False).digest() for name in ("md5", "sha1"))
     size = key.key_size // 8
     block = b"\x00\x01" + b"\xff" * (size - len(digest) - 3) + b"\x00" + digest
     numbers = key.private_numbers()
     return pow(int.from_bytes(block), numbers.d, numbers.public_numbers.n).to_bytes(size)
-
-
-def _digest(algorithm: hashes.HashAlgorithm, content: bytes) -> bytes:
-    state = hashes.Hash(algorithm)
-    state.update(content)
-    return state.finalize()
 
 
 def server_flight(
@@ -174,5 +164,5 @@ def server_flight(
         messages.append(certificate_status(staple))
     if suite.signs:
         messages.append(server_key_exchange(credential.key, version, hello, server_random, scheme))
-    messages.append(server_hello_done())
+    messages.append(handshake(14, b""))  # ServerHelloDone
     return b"".join(records(22, version, message) for message in messages)

@@ -13,6 +13,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
+from functools import partial
 from typing import Final, TypeVar
 
 import trio
@@ -87,11 +88,7 @@ def openssl(context: ssl.SSLContext, page: str, *, refusal: bytes = b"", date_of
     Clients without a certificate get ``refusal`` instead, if given. With ``date_offset`` the answer has a Date header
     that is wrong by so many seconds.
     """
-
-    async def handle(stream: trio.SocketStream) -> None:
-        await serve_page(stream, context, page, refusal=refusal, date_offset=date_offset)
-
-    return handle
+    return partial(serve_page, context=context, page=page, refusal=refusal, date_offset=date_offset)
 
 
 class _TlsServer:
@@ -190,7 +187,7 @@ def answer_hello_with(answer: bytes) -> Handler:
 
 
 def greet_with(banner: bytes, answer: bytes = b"") -> Handler:
-    """Return a handler for a protocol in which the server speaks first; ``answer`` is its reply to the hello."""
+    """Return a handler for another protocol; ``banner`` is what the server says first, ``answer`` its reply to the hello."""
 
     async def handle(stream: trio.SocketStream) -> None:
         await stream.send_all(banner)
@@ -199,22 +196,6 @@ def greet_with(banner: bytes, answer: bytes = b"") -> Handler:
         await close_gracefully(stream)
 
     return handle
-
-
-def plain_http(answer: bytes) -> Handler:
-    """Return a handler that answers the hello as a bad HTTP request."""
-
-    async def handle(stream: trio.SocketStream) -> None:
-        if await stream.receive_some():
-            await stream.send_all(answer)
-        await close_gracefully(stream)
-
-    return handle
-
-
-async def silent(stream: trio.SocketStream) -> None:
-    """Read everything and answer nothing."""
-    await drain(stream)
 
 
 async def reset_after_hello(stream: trio.SocketStream) -> None:
@@ -246,11 +227,6 @@ async def close_with_reset(stream: trio.SocketStream) -> None:
     """Close with RST, as a filter would."""
     await trio.lowlevel.checkpoint()
     reset(stream)
-
-
-async def close_without_answer(stream: trio.SocketStream) -> None:
-    """Close with FIN and no data."""
-    await close_gracefully(stream)
 
 
 def close_with_alert(description: server_messages.Alert) -> Handler:

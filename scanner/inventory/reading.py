@@ -8,7 +8,7 @@ from typing import BinaryIO, Final
 
 from scanner.inventory.jsonlines import parse_json_lines
 from scanner.inventory.row_parser import MAX_LINE, NumberedLines, ProtocolLike, RowCells, RowParser, invalid, too_long
-from scanner.inventory.shapes import CsvColumns, InventoryError, JsonLines, separator_line, shape_of, strip_comment
+from scanner.inventory.shapes import CsvColumns, InventoryError, separator_line, shape_of, strip_comment
 from scanner.inventory.table import parse_table
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, decode, open_binary
 from scanner.model.evidence import InvalidRow, Target
@@ -150,7 +150,7 @@ def _shaped(lines: NumberedLines, parser: RowParser) -> _Rows:
         if isinstance(shape, CsvColumns):
             return parse_table(lines, shape, parser)
         lines = chain([(number, raw)], lines)
-        return parse_json_lines(lines, parser) if isinstance(shape, JsonLines) else _plain(lines, parser)
+        return parse_json_lines(lines, parser) if shape == "json" else _plain(lines, parser)
     return iter(())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -50,14 +50,6 @@ class CsvColumns(Struct, frozen=True):
     unnamed: tuple[tuple[str, int], ...]  # columns without a name: become tags only where they are not empty
 
 
-class JsonLines(Struct, frozen=True):
-    """One JSON object per line."""
-
-
-class PlainLines(Struct, frozen=True):
-    """One host per line."""
-
-
 def separator_line(text: str) -> str | None:
     """Return the delimiter of a spreadsheet's ``sep=;`` line, which precedes the header; ``None`` for other lines."""
     match = _SEPARATOR_LINE.fullmatch(text.strip(" \r"))
@@ -77,8 +69,9 @@ def strip_comment(text: str) -> str:
     return text
 
 
-def shape_of(first_line: str, delimiter: str | None = None) -> CsvColumns | JsonLines | PlainLines:
-    """Return the format of an inventory whose first line that is not a comment is ``first_line``.
+def shape_of(first_line: str, delimiter: str | None = None) -> CsvColumns | Literal["json", "plain"]:
+    """Return the format of an inventory whose first line that is not a comment is ``first_line``: a table, or one JSON object
+    or one host per line.
 
     ``delimiter`` is that of a preceding ``sep=`` line. Raises ``InventoryError`` for a table without a host column.
     """
@@ -86,7 +79,7 @@ def shape_of(first_line: str, delimiter: str | None = None) -> CsvColumns | Json
     if text == "{" or text.startswith(("[{", "[ {")) or text == "[":
         raise InventoryError("looks like one JSON document: give one object a line (NDJSON)")
     if text.startswith("{"):
-        return JsonLines()
+        return "json"
     best: list[str] = []
     used = ","
     for candidate in delimiter or DELIMITERS:
@@ -102,7 +95,7 @@ def shape_of(first_line: str, delimiter: str | None = None) -> CsvColumns | Json
             f"is a table without a host column: a header must name one of {', '.join(HOST_NAMES + ADDRESS_NAMES)}"
             f" (its first line is {quoted(', '.join(names))})"
         )
-    return PlainLines()
+    return "plain"
 
 
 def _header_cells(line: str, delimiter: str) -> list[str]:

@@ -34,6 +34,7 @@ Cause = Literal[
     "certificate-transparency",
 ]
 
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 # The fifteen, in order of precedence: the order in which a connection meets them.
 CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)
 

@@ -27,9 +27,8 @@ from typing import Final
 
 import trio
 
-from scanner.model.evidence import CONNECT_FAILURES, Evidence, Failure
+from scanner.model.evidence import CONNECT_FAILURES, SETTLED_STATUSES, Evidence, Failure
 from scanner.net.clocks import LoopClock
-from scanner.net.dns.outcomes import SETTLED
 from scanner.net.outage import OutageMonitor, Server
 from scanner.net.sockets import EXHAUSTED, GLOBAL_IPV6, has_route, open_stream
 
@@ -134,7 +133,7 @@ def has_network(*, loopback: bool = False, routes: str = "/proc/net/route") -> b
 
 def has_failures(evidence: Evidence) -> bool:
     """Return True if something failed that a pause or an outage of this machine could have caused."""
-    if evidence.dns is not None and evidence.dns.status not in SETTLED:
+    if evidence.dns is not None and evidence.dns.status not in SETTLED_STATUSES:
         return True
     for endpoint in evidence.endpoints:
         if endpoint.probe.failure is not None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from scanner.errors import TlsweepError
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
-from scanner.model.findings import SCHEMA
+from scanner.model.findings import OUTCOMES, SCHEMA
 from scanner.text import printable, quoted, shorten
 
 # A finding has a few KB, with a hundred addresses and long chains some hundred KB. Longer lines are not findings.
@@ -32,7 +32,7 @@ BAD_SHAPE_ERRORS: Final = (
     KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError
 )  # fmt: skip
 
-_OUTCOMES: Final = frozenset(("ok", "warn", "fail", "invalid"))
+_OUTCOMES: Final = frozenset(OUTCOMES)
 _SHAPE: Final = itemgetter("schema", "outcome", "target")
 _SCHEMAS: Final = frozenset((SCHEMA,))
 _OBJECTS: Final = frozenset((dict,))

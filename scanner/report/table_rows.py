@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from scanner.fleet.keys import records_in
 from scanner.model.findings import CAUSES
 from scanner.text import ELLIPSIS, printable, shorten
 
@@ -76,8 +77,7 @@ def row_of(finding: Mapping[str, Any], owner_column: str | None = None, *, fresh
         target = {}
     tags = target.get("tags")
     owner = tags.get(owner_column) if isinstance(tags, Mapping) and owner_column is not None else None
-    listed = finding.get("diagnoses")
-    given = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    given = list(records_in(finding.get("diagnoses")))
     diagnoses = tuple(_diagnosis(one) for one in given[:MAX_DIAGNOSES])
     named = next((one for one in diagnoses if one.severity == "error"), diagnoses[0] if diagnoses else None)
     cause = plain(finding.get("cause"), MAX_NAME)

@@ -32,8 +32,8 @@ from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.parts import ChainReport
 from scanner.errors import describe_caught
 from scanner.model.evidence import (
+    SETTLED_STATUSES,
     DnsAnswer,
-    DnsStatus,
     Evidence,
     InvalidRow,
     Negotiation,
@@ -221,7 +221,7 @@ def dns_record(answer: DnsAnswer) -> DnsRecord:
         else "secure"
         if answer.authenticated
         else "insecure"
-        if answer.status in _ANSWERED and answer.source == "dns"
+        if answer.status in SETTLED_STATUSES and answer.source == "dns"
         else "indeterminate",
         "resolver": None if answer.resolver is None else safe_text(answer.resolver),
         "source": answer.source,
@@ -243,9 +243,6 @@ def dns_record(answer: DnsAnswer) -> DnsRecord:
     if observed:
         record["observed"] = observed
     return record
-
-
-_ANSWERED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
 
 
 def _chain(case: Case, certificates: Certificates) -> list[str]:

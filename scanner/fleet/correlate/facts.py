@@ -7,12 +7,14 @@ Times are whole seconds since the epoch. Verdicts are those by the local clock, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+
+from scanner.fleet.keys import records_in
 
 # Characters of a text, and items of a list, that are read back from a finding: ours have less, files may be anybody's.
 MAX_TEXT: Final = 2048
@@ -136,10 +138,10 @@ def sntp_witness(host: str, address: str, time: float, local: float) -> Witness:
 def recorded_sntp(finding: Mapping[str, Any]) -> tuple[Witness, ...]:
     """Return what the servers of ``--ntp`` said: no target shows it, but findings that depend on it have it in their evidence."""
     found = []
-    for diagnosis in map(_mapping, _list(finding.get("diagnoses"))):
+    for diagnosis in records_in(finding.get("diagnoses")):
         evidence = _mapping(diagnosis.get("evidence"))
         for part in (evidence, _mapping(evidence.get("clock"))):
-            for witness in map(_mapping, _list(part.get("witnesses"))):
+            for witness in records_in(part.get("witnesses")):
                 who, time, local = witness.get("who"), seconds(witness.get("time")), seconds(witness.get("local_time"))
                 if witness.get("kind") == "sntp" and isinstance(who, str) and time is not None and local is not None:
                     found.append(Witness("sntp", who[:MAX_TEXT], time, local))
@@ -156,7 +158,3 @@ def seconds(text: object) -> int | None:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list) else ()

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from scanner.fleet.stats.columns import Columns, Diagnosed, columns_of, diagnosed_of
-from scanner.fleet.stats.counts import share
+from scanner.fleet.stats.counts import most_first, share
 from scanner.fleet.stats.duplicates import Duplicates
 from scanner.fleet.stats.expiry import Expiry
 from scanner.fleet.stats.fleet_correlation import Correlation
@@ -128,7 +128,7 @@ class FleetStats:
 
     def why_unreadable(self) -> list[tuple[str, int]]:
         """Return the reasons for which lines are not findings, the most frequent first."""
-        return sorted(self.unreadable.items(), key=lambda item: (-item[1], item[0]))
+        return most_first(self.unreadable)
 
     def last_started(self) -> datetime | None:
         """Return when the last target was taken up."""
