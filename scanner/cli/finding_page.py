@@ -13,7 +13,7 @@ from rich.text import Text
 
 from scanner.cli.console import SEVERITY_COLOURS, console_on, indented, labelled
 from scanner.language import translate
-from scanner.model.findings import DiagnosisRecord, EndpointRecord, Finding
+from scanner.model.findings import SEVERITIES, DiagnosisRecord, EndpointRecord, Finding
 from scanner.text import ELLIPSIS, printable, shorten
 
 # Characters of a line of evidence; longer values are for the JSON.
@@ -22,7 +22,6 @@ VALUE_LIMIT: Final = 200
 CERTIFICATES_SHOWN: Final = 8
 # Follow-up questions that are shown; --enumerate asks dozens, whose results are shown as one list.
 FOLLOWUPS_SHOWN: Final = 12
-SEVERITIES: Final = ("error", "warning", "note")
 # Fingerprints are cut to what suffices to find them with grep in the JSON.
 _FINGERPRINT: Final = re.compile(r"\b([0-9a-f]{16})[0-9a-f]{48}\b")
 _COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red", "invalid": "magenta", **SEVERITY_COLOURS}

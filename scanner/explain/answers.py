@@ -250,12 +250,9 @@ def _error_answer(interpretation: Interpretation, language: str) -> ErrorAnswer:
 
 
 def _recognised_records(interpretation: Interpretation) -> list[RecognisedRecord]:
-    found: list[RecognisedRecord] = [
-        {"whose": known.group, "name": known.name, "number": known.number} for known in interpretation.recognised.errors
-    ]
-    found += [
-        {"whose": "alert", "name": alert_name(number), "number": number} for number in interpretation.recognised.alerts
-    ]
-    return found + [
-        {"whose": "http", "name": f"HTTP {number}", "number": number} for number in interpretation.recognised.statuses
+    found = interpretation.recognised
+    return [
+        *(RecognisedRecord(whose=known.group, name=known.name, number=known.number) for known in found.errors),
+        *(RecognisedRecord(whose="alert", name=alert_name(number), number=number) for number in found.alerts),
+        *(RecognisedRecord(whose="http", name=f"HTTP {number}", number=number) for number in found.statuses),
     ]

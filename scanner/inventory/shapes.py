@@ -28,6 +28,7 @@ DELIMITERS: Final = ",;\t"
 MAX_COLUMNS: Final = 16_384
 
 _URL_LINE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^,;\s]*/\S*", re.ASCII)
+_COMMENT: Final = re.compile(r"\s#")
 _SEPARATOR_LINE: Final = re.compile(r"sep=([,;\t])", re.IGNORECASE)
 
 
@@ -61,12 +62,7 @@ def strip_comment(text: str) -> str:
     text = text.strip()
     if "#" not in text:
         return text
-    if text[0] == "#":
-        return ""
-    for position, character in enumerate(text):
-        if character == "#" and text[position - 1].isspace():
-            return text[:position].rstrip()
-    return text
+    return "" if text[0] == "#" else _COMMENT.split(text, maxsplit=1)[0].rstrip()
 
 
 def shape_of(first_line: str, delimiter: str | None = None) -> CsvColumns | Literal["json", "plain"]:

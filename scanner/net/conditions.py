@@ -89,10 +89,7 @@ class Conditions:
         return not await self.outages.network_returns(lambda: has_network(loopback=loopback))
 
     async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
-        """Return why a failure may not be the target's doing, in words; ``None`` where it is. Waits until that is known.
-
-        ``first``: the target has not been probed before, so what has passed since is found by probing again.
-        """
+        """Return, once known, why a failure may not be the target's doing; ``first``: it has not been probed before."""
         if not has_failures(evidence):
             self.reached(evidence, mark)
             return None
@@ -117,10 +114,7 @@ class Conditions:
 
 
 def has_network(*, loopback: bool = False, routes: str = "/proc/net/route") -> bool:
-    """Return True if this machine has a route to anywhere; with ``loopback``, to itself. Nothing is sent.
-
-    Where the system has no table of routes it is taken to have one.
-    """
+    """Return True if this machine has a route to anywhere (``loopback``: to itself), or no table of routes. Sends nothing."""
     if loopback:
         return has_route("127.0.0.1")
     try:

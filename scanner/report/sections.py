@@ -98,14 +98,12 @@ def causes(total: GroupCounts) -> list[Cause]:
     return sorted(found, key=lambda cause: (-cause.primary, -cause.targets))
 
 
-def groups(
-    found: Mapping[str, GroupCounts], limit: int = MAX_GROUPS, *, worst_first: bool = False
-) -> tuple[list[Group], int]:
+def groups(found: Mapping[str, GroupCounts], *, worst_first: bool = False) -> tuple[list[Group], int]:
     """Return groups, the largest first (or those in which most targets fail), and how many are left out."""
     ordered = largest_first(found)
     if worst_first:
         ordered.sort(key=lambda item: -item[1].outcomes["fail"])
-    return [_group(value, counts) for value, counts in ordered[:limit]], max(len(ordered) - limit, 0)
+    return [_group(value, counts) for value, counts in ordered[:MAX_GROUPS]], max(len(ordered) - MAX_GROUPS, 0)
 
 
 def _group(value: str, counts: GroupCounts) -> Group:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from scanner.fleet.keys import records_in
-from scanner.model.findings import CAUSES
+from scanner.model.findings import CAUSES, SEVERITIES
 from scanner.text import ELLIPSIS, printable, shorten
 
 # Characters of a host name, of a sentence, of a value of evidence. Ours are shorter, but for lists.
@@ -26,7 +26,6 @@ MAX_DIAGNOSES: Final = 8
 MAX_EVIDENCE: Final = 14
 # Lists within lists that are shown. Ours have two.
 MAX_DEPTH: Final = 4
-SEVERITIES: Final = ("error", "warning", "note")
 # Evidence whose values are names of certificates only: the finding has them, a person who reads a page has no use for them.
 _LEFT_OUT: Final = frozenset({"path", "scts", "first_bytes", "version_code", "alert_code", "issuer_key"})
 

@@ -189,23 +189,11 @@ def _texts(value: Any) -> list[str] | None:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else None
 
 
-def _integer(value: Any) -> int | None:
-    return value if type(value) is int and value in _INTEGERS else None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if type(value) in (int, float) else None
-
-
-def _boolean(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
 _CONVERTERS: Final[Mapping[ColumnType, Callable[[Any], Any]]] = {
     ColumnType.TEXT: _text,
-    ColumnType.INTEGER: _integer,
-    ColumnType.DOUBLE: _number,
-    ColumnType.BOOLEAN: _boolean,
+    ColumnType.INTEGER: lambda value: value if type(value) is int and value in _INTEGERS else None,
+    ColumnType.DOUBLE: lambda value: float(value) if type(value) in (int, float) else None,
+    ColumnType.BOOLEAN: lambda value: value if isinstance(value, bool) else None,
     ColumnType.TIMESTAMP: timestamp,
     ColumnType.TEXTS: _texts,
     ColumnType.JSON: lambda value: value,
