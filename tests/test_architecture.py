@@ -144,6 +144,7 @@ CACHES: Final[dict[str, str]] = {
     "explain/meanings.py": "shipped data",
     "explain/recognise.py": "shipped data",
     "fleet/correlate/domains.py": "the public suffix list",
+    "inventory/charset.py": "names of encodings",
     "language.py": "languages",
     "public_suffixes.py": "nothing",
     "rejudge/judging_options.py": "nothing",
@@ -173,6 +174,7 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
     "cryptography": ("tls/", "x509/", "trust/", "demo/"),
     "certifi": ("trust/",),
     "idna": ("inventory/", "demo/"),
+    "charset_normalizer": ("inventory/",),
     "orjson": (
         "tls/",
         "inventory/",
@@ -193,7 +195,11 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
     "vl_convert": ("report/",),
 }
 # Import name -> distribution, where they differ.
-DISTRIBUTION: Final = {"dns": "dnspython", "vl_convert": "vl-convert-python"}
+DISTRIBUTION: Final = {
+    "charset_normalizer": "charset-normalizer",
+    "dns": "dnspython",
+    "vl_convert": "vl-convert-python",
+}
 
 # Pure packages: a moment, a random number or a socket is an argument there.
 PURE: Final = (
@@ -236,6 +242,7 @@ HEAVY: Final = (
 NOT_FOR_A_SCAN: Final = (
     "dns",
     "httpcore",
+    "charset_normalizer",
     "rich",
     "tqdm",
     "zstandard",

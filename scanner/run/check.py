@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from scanner.errors import UsageProblem
 from scanner.inventory import parse_targets
 from scanner.inventory.hosts import Unusable, parse_host
+from scanner.inventory.services import AUTO, protocol_named, protocol_of_port
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import EndpointEvidence, Evidence, Negotiation, Probe, ServerFlight, Stage, Target
 from scanner.model.findings import Finding
@@ -16,6 +17,7 @@ from scanner.run.judgement import FILE_OFFER
 from scanner.run.scan import Callbacks
 from scanner.run.wiring import open_run
 from scanner.starttls import PROTOCOLS
+from scanner.text import quoted
 from scanner.x509.certificate_files import read_chain
 
 
@@ -43,8 +45,13 @@ def check_certificates(path: str, host: str | None, config: ScanConfig, inputs: 
             host, is_ip = parse_host(host)
         except Unusable as error:
             raise UsageProblem(f"--host: {error.reason}") from None
+    port, protocol = config.default_port or 443, protocol_named(config.default_protocol, PROTOCOLS)
+    if protocol is None:
+        raise UsageProblem(f"--protocol: {quoted(config.default_protocol)} is not known")
+    if protocol == AUTO:
+        protocol = protocol_of_port(port, PROTOCOLS) or "tls"
     target = Target(
-        row=1, host=host or path, port=config.default_port or 443, protocol=config.default_protocol,
+        row=1, host=host or path, port=port, protocol=protocol,
         sni=None if is_ip else host, host_is_ip=is_ip,
     )  # fmt: skip
     flight = ServerFlight(Negotiation(complete=True), certificates=certificates)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from scanner.starttls.base import Dialogue, Malformed, NeedData, NotOffered, Outcome, Ready, Recogniser, Refused
-from scanner.starttls.protocols import PROTOCOLS, Protocol
+from scanner.starttls.protocols import PROTOCOLS, Protocol, upgrades_of
 
 __all__ = [
     "PROTOCOLS",
@@ -20,6 +20,7 @@ __all__ = [
     "Recogniser",
     "Refused",
     "dialogue",
+    "upgrades_of",
 ]
 
 
