@@ -142,10 +142,15 @@ class Wording:
         """Return what to do; a fact that is not known is named in general words."""
         entry = words_of(code, self._language)
         facts = {**self._facts, **_without_dates_noise(evidence)}
-        if self._language != ENGLISH:
-            show = _In(self._language)
-            return _FIELD.sub(lambda found: show(_known_or(facts, found[1], show.general)), entry.remedy)
-        return _FIELD.sub(lambda found: words(_general(facts, found[1])), entry.remedy)
+        *variants, general = entry.remedy
+        show = words if self._language == ENGLISH else _In(self._language)
+        filled = _fill(tuple(variants), facts, show)
+        if filled is not None:
+            return filled
+        if isinstance(show, _In):
+            in_general = show.general
+            return _FIELD.sub(lambda found: show(_known_or(facts, found[1], in_general)), general)
+        return _FIELD.sub(lambda found: words(_general(facts, found[1])), general)
 
     def confirm(self, code: str, evidence: Mapping[str, Any]) -> str | None:
         """Return a command that shows the fault, safe to paste into a POSIX shell whatever the host is called, if there is one."""

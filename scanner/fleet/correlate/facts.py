@@ -19,6 +19,8 @@ MAX_TEXT: Final = 2048
 MAX_ITEMS: Final = 1024
 # What precedes the names of servers of --ntp among the witnesses: they are no part of the fleet.
 SNTP_PREFIX: Final = "ntp "
+# What begins the mark of a witness's address (``Witness.via``)
+ADDRESS_MARK: Final = "address:"
 
 WitnessKind = Literal["sct", "ocsp", "crl", "http-date", "tls-random", "sntp"]
 _TELL_PRESENT: Final = frozenset({"http-date", "tls-random", "sntp"})
@@ -130,7 +132,7 @@ def facts_from_json(recorded: object) -> Facts | None:
 
 def sntp_witness(host: str, address: str, time: float, local: float) -> Witness:
     """Return what a server of ``--ntp`` said, for ``ClockFold.add_witness``."""
-    return Witness("sntp", f"{SNTP_PREFIX}{host}", int(time), int(local), None, (f"address:{address}",))
+    return Witness("sntp", f"{SNTP_PREFIX}{host}", int(time), int(local), None, (f"{ADDRESS_MARK}{address}",))
 
 
 def recorded_sntp(finding: Mapping[str, Any]) -> tuple[Witness, ...]:

@@ -9,7 +9,16 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from scanner.fleet.correlate.domains import host_of, registrable
-from scanner.fleet.correlate.facts import MAX_TEXT, Facts, PageSighting, Reached, Sighting, Validity, Witness
+from scanner.fleet.correlate.facts import (
+    ADDRESS_MARK,
+    MAX_TEXT,
+    Facts,
+    PageSighting,
+    Reached,
+    Sighting,
+    Validity,
+    Witness,
+)
 from scanner.times import TIME_CODES
 
 # Codes by which no store trusts an issuer: an interceptor makes them.
@@ -60,7 +69,7 @@ class FactsBuilder:
     def date(self, address: str, date: float | None, local_time: float | None, mark: str | None) -> None:
         """Take in what a server said of the present in an HTTP answer."""
         if date is not None and local_time is not None:
-            via = (f"address:{address}",) if mark is None else (f"address:{address}", mark)
+            via = (f"{ADDRESS_MARK}{address}",) if mark is None else (f"{ADDRESS_MARK}{address}", mark)
             self.witnesses[Witness("http-date", registrable(self.name), int(date), int(local_time), None, via)] = None
 
     def sct(self, operator: str, time: float) -> None:
