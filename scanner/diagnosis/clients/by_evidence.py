@@ -122,7 +122,7 @@ def _no_shared_cipher(evidence: Mapping[str, Any], _: Target) -> Texts:
     bits = evidence.get("dh_bits")
     if isinstance(bits, int) and bits < OPENSSL_DH_BITS:
         texts.update({client: text for client, text in _SHORT_PRIME.items() if texts.get(client) == OK})
-        if bits >= GNUTLS_DH_BITS:
+        if bits >= GNUTLS_DH_BITS and _gnutls_offers(code):
             texts["gnutls"] = OK
     return texts
 

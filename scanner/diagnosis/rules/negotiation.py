@@ -155,7 +155,19 @@ def flight_claims(negotiation: Negotiation, chain: ChainVerdict | None) -> Itera
 
 @bounded_memo(MAX_NEGOTIATIONS, LONGEST_NEGOTIATION, negotiation_bytes)
 def bare_flight_claims(negotiation: Negotiation) -> tuple[Claim, ...]:
-    """Return ``no-certificate``, of a flight that came whole and has none."""
+    """Return what is wrong with a flight that came whole and has no certificate.
+
+    With an anonymous suite it has none by design (RFC 5246 section 7.4.2): then it is the suite. Up to TLS 1.2 the refusal of our
+    own hello already says so.
+    """
     if not negotiation.complete:
         return ()
-    return (Claim("no-certificate", {} if negotiation.cipher is None else {"cipher": cipher_name(negotiation.cipher)}),)
+    if negotiation.cipher is None:
+        return (Claim("no-certificate", {}),)
+    name = cipher_name(negotiation.cipher)
+    if cipher_suite(negotiation.cipher).auth != "anon":
+        return (Claim("no-certificate", {"cipher": name}),)
+    if negotiation.version is None or negotiation.version >= TLS12:
+        return ()
+    facts = {"cipher": name, "cipher_code": negotiation.cipher, "anonymous_cipher": name}
+    return (Claim("no-shared-cipher", {**facts, "version": version_name(negotiation.version)}),)

@@ -13,7 +13,7 @@ from scanner.diagnosis.case import ENUMERATION, Case, followup, works
 from scanner.diagnosis.claim import Claim
 from scanner.model.evidence import EndpointEvidence, Failure, Probe, Stage
 from scanner.tls.offers import MODERN_GROUPS, MODERN_SUITES, TLS12
-from scanner.tls.registry_names import alert_name, cipher_name, group_name, version_name
+from scanner.tls.registry_names import alert_name, cipher_name, cipher_suite, group_name, version_name
 
 REFUSALS: Final = frozenset({Failure.RESET, Failure.CLOSED, Failure.SILENT, Failure.ALERT, Failure.MALFORMED})
 STARTTLS_FAILURES: Final = frozenset(
@@ -155,6 +155,8 @@ def _mismatch(case: Case, facts: dict[str, Any]) -> list[Claim]:
     if chosen.negotiation.cipher is not None:
         details["cipher"] = cipher_name(chosen.negotiation.cipher)
         details["cipher_code"] = chosen.negotiation.cipher
+        if cipher_suite(chosen.negotiation.cipher).auth == "anon":
+            details["anonymous_cipher"] = details["cipher"]
     if chosen.negotiation.group is not None:
         details["group"] = group_name(chosen.negotiation.group)
     if chosen.negotiation.dh_bits is not None:

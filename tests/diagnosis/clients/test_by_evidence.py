@@ -19,6 +19,13 @@ def refusing(code: str, **facts: object) -> set[str]:
     return {client for client, text in texts.items() if text != OK}
 
 
+@pytest.mark.parametrize("name", ["TLS_DH_anon_WITH_AES_128_CBC_SHA", "TLS_DHE_RSA_WITH_3DES_EDE_CBC_SHA"])
+def test_a_long_enough_prime_helps_only_where_the_suite_is_offered(name: str) -> None:
+    code = next(code for code in SUITES if cipher_suite(code).name == name)
+    facts = {"cipher_code": code, "dh_bits": 1024, "failure": "alert", "alert_code": 40}
+    assert refusing("no-shared-cipher", **facts) == set(CLIENTS)
+
+
 @pytest.mark.parametrize("code", range(256))
 def test_every_alert_has_texts(code: int) -> None:
     texts = alert_texts(code)

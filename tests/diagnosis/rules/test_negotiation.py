@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from scanner.model.evidence import ClientAuthRequest, Failure, Stage
+from scanner.diagnosis.rules.negotiation import bare_flight_claims
+from scanner.model.evidence import ClientAuthRequest, Failure, Negotiation, Stage
 from tests.helpers import pki
 from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, failed, issuing, proof, target
 
@@ -97,6 +98,21 @@ def test_server_that_needs_sni_is_noted() -> None:
     diagnosis = diagnosed(evidence(at(answered(), no_sni=alerted(112, sni=None))))
     assert codes(diagnosis) == ["sni-required."]
     assert diagnosis.outcome == "ok"
+
+
+@pytest.mark.parametrize(
+    ("version", "cipher", "expected"),
+    [
+        (0x0303, 0xC018, []),  # the refusal of the modern hello says it
+        (0x0301, 0x0034, ["no-shared-cipher"]),
+        (0x0303, 0xC02F, ["no-certificate"]),
+        (0x0304, 0x1301, ["no-certificate"]),
+        (0x0303, None, ["no-certificate"]),
+    ],
+)
+def test_only_anonymous_suites_go_without_a_certificate(version: int, cipher: int | None, expected: list[str]) -> None:
+    negotiation = Negotiation(version=version, cipher=cipher, complete=True)
+    assert [claim.code for claim in bare_flight_claims(negotiation)] == expected
 
 
 def test_no_certificate_and_a_wrong_key() -> None:
