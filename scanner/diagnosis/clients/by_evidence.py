@@ -340,10 +340,28 @@ def _same_ending(evidence: Mapping[str, Any], _: Target) -> Texts:
     return ending_texts(evidence)
 
 
+# What clients print of EACCES, which ICMPv6 "administratively prohibited" is to connect(2)
+_PROHIBITED: Final = {
+    "openssl": "connect:errno=13",
+    "python": "PermissionError: [Errno 13] Permission denied",
+    "go": "dial tcp {address}:{port}: connect: permission denied",
+    "java": "java.net.BindException: Permission denied",
+    "node": "EACCES: connect EACCES {address}:{port}",
+    "chrome": "ERR_NETWORK_ACCESS_DENIED",
+    "gnutls": "Could not connect to {address}:{port}: Permission denied",
+}
+
+
+def _host_unreachable(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = TEXTS["host-unreachable"]
+    return {**texts, **_PROHIBITED} if evidence.get("detail") == "EACCES" else texts
+
+
 _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]]] = {
     "client-certificate-required": _client_certificate,
     "client-certificate-rejected": _client_certificate,
     "client-certificate-required-by-application": _behind_tls,
+    "host-unreachable": _host_unreachable,
     "reset-after-hello": _same_ending,
     "silent-after-hello": _same_ending,
     "sni-filtered": _same_ending,
