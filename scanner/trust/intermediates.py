@@ -129,7 +129,7 @@ class Intermediates:
         is no room.
         """
         if certificate.sha256 in self._fetched.certificates:
-            return certificate.subject_der == child.issuer_der
+            return certificate.subject_der == child.issuer_der and child.signed_by(certificate) is True
         if (
             certificate.subject_der != child.issuer_der
             or not certificate.is_ca
