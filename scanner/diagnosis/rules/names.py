@@ -7,6 +7,7 @@ from typing import Any
 
 from scanner.diagnosis.case import Case, followup
 from scanner.diagnosis.claim import Claim
+from scanner.trust import placeholders
 
 
 def name_claims(case: Case) -> Iterator[Claim]:
@@ -23,6 +24,12 @@ def name_claims(case: Case) -> Iterator[Claim]:
         evidence["certificate"] = verdict.leaf.sha256
     if name.code == "wildcard-depth":
         evidence["wildcard"] = next((entry for entry in name.nearest if _would_cover(entry, wanted)), "a wildcard")
+    if verdict.trusted and verdict.leaf is not None and (known := placeholders.match(verdict.leaf)) is not None:
+        # a store has this very certificate, or its product's CA, and still it names nobody who asks
+        product, entry = known
+        if entry.decides:
+            issuing = {"subject": verdict.leaf.subject, "issuer": verdict.leaf.issuer}
+            yield Claim("placeholder-certificate", {"product": product, "certificate": verdict.leaf.sha256, **issuing})
     yield Claim(name.code, evidence)
     # Where the name was clearly meant (a wildcard too short, the common name), the server's choice explains nothing.
     if name.code == "name-not-in-san" and _same_for_any_name(case):
