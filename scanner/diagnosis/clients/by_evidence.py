@@ -342,11 +342,33 @@ def _host_unreachable(evidence: Mapping[str, Any], _: Target) -> Texts:
     return {**texts, **_PROHIBITED} if evidence.get("detail") == "EACCES" else texts
 
 
+def _leaf_not_first(evidence: Mapping[str, Any], _: Target) -> Texts | None:
+    """Return what clients say where they take another certificate for the server's: a CA's, which has no name of a host."""
+    if "leaf_position" not in evidence:
+        return None
+    texts = dict(TEXTS["key-mismatch"])
+    texts["go"] = (
+        "tls: failed to verify certificate: x509: certificate is not valid for any names, but wanted to match {name}"
+    )
+    if evidence.get("first_signs") is False:
+        texts |= {client: TEXTS["not-for-server-auth"][client] for client in ("openssl", "curl", "python")}
+        texts["java"] = "javax.net.ssl.SSLHandshakeException: KeyUsage does not allow digital signatures"
+        texts["chrome"] = "ERR_SSL_KEY_USAGE_INCOMPATIBLE"
+        texts["gnutls"] = "Key usage violation in certificate has been detected."
+    else:
+        texts |= {client: NAME_TEXTS[client] for client in ("openssl", "python")}
+        texts["java"] = "javax.net.ssl.SSLHandshakeException: No name matching {name} found"
+    if evidence.get("version") != "TLSv1.3":  # it verifies certificates before it looks at the signature
+        texts["gnutls"] = NAME_TEXTS["gnutls"]
+    return texts
+
+
 _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]]] = {
     "client-certificate-required": _client_certificate,
     "client-certificate-rejected": _client_certificate,
     "client-certificate-required-by-application": _behind_tls,
     "host-unreachable": _host_unreachable,
+    "chain-misordered": _leaf_not_first,
     "reset-after-hello": _same_ending,
     "silent-after-hello": _same_ending,
     "sni-filtered": _same_ending,

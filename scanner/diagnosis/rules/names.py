@@ -41,7 +41,7 @@ def _same_for_any_name(case: Case) -> bool:
     first = case.probe.flight
     if answer is None or not answer.ok or answer.flight is None or first is None:
         return False
-    return bool(first.certificates) and answer.flight.certificates[:1] == first.certificates[:1]
+    return bool(first.certificates) and answer.flight.leaf_first[:1] == first.leaf_first[:1]
 
 
 def _would_cover(entry: str, wanted: str) -> bool:

@@ -364,7 +364,7 @@ def _reaches_its_anchor(store: StoreVerdict, verdict: ChainVerdict) -> bool:
 def _staple_settles(endpoint: EndpointEvidence, leaf: Certificate, issuer: Certificate, at: float) -> bool:
     for probe in (endpoint.probe, *endpoint.followups.values()):
         flight = probe.flight
-        if flight is not None and flight.ocsp_response is not None and flight.certificates[:1] == (leaf.der,):
+        if flight is not None and flight.ocsp_response is not None and flight.leaf_first[:1] == (leaf.der,):
             return judge_staple_untrusted(flight.ocsp_response, leaf, issuer, at).status in SETTLED
     return False
 
