@@ -154,6 +154,12 @@ def _no_shared_scheme(evidence: Mapping[str, Any], _: Target) -> Texts:
     return {client: text if client in refusing else OK for client, text in ending.items()}
 
 
+def _no_shared_alpn(evidence: Mapping[str, Any], _: Target) -> Texts:
+    # libraries offer no protocol unless they are told to
+    texts = ending_texts(evidence)
+    return {client: texts[client] if client == "curl" or client in BROWSERS else OK for client in texts}
+
+
 def _large_hello(evidence: Mapping[str, Any], _: Target) -> Texts:
     # Java and GnuTLS do not send a post-quantum share by default.
     return {client: OK if client in ("java", "gnutls") else text for client, text in ending_texts(evidence).items()}
@@ -340,6 +346,7 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "version-intolerant": _same_ending,
     "handshake-failure": _same_ending,
     "large-hello-dropped": _large_hello,
+    "no-shared-alpn": _no_shared_alpn,
     "legacy-version-only": _legacy,
     "no-shared-cipher": _no_shared_cipher,
     "no-shared-group": _no_shared_group,
