@@ -32,7 +32,7 @@ def test_refused(words: str) -> None:
 
 
 def test_a_refusing_greeting() -> None:
-    assert play("ftp", ("S", b"421 Too many connections\r\n")) == Refused("421 Too many connections")
+    assert play("ftp", ("S", b"421 Too many connections\r\n")) == SessionRefused("421 Too many connections")
 
 
 def test_another_protocol() -> None:

@@ -45,7 +45,7 @@ def test_refused() -> None:
         "ERROR :Closing Link: bye",
     ):
         assert play("irc", OPENING, LISTED, STARTTLS, NOT_REGISTERED, ("S", said.encode() + b"\r\n")) == Refused(said)
-    assert play("irc", OPENING, ("S", b"\r\nERROR :Closing Link: throttled\r\n")) == Refused(
+    assert play("irc", OPENING, ("S", b"\r\nERROR :Closing Link: throttled\r\n")) == SessionRefused(
         "ERROR :Closing Link: throttled"
     )
 

@@ -47,7 +47,7 @@ def test_refused() -> None:
 
 
 def test_notice_of_disconnection() -> None:
-    assert play("ldap", REQUEST, ("S", response(52, b"going down", message=0))) == Refused("52 unavailable: going down")
+    assert play("ldap", REQUEST, ("S", response(52, b"going down", message=0))) == SessionRefused("52 unavailable: going down")
 
 
 def test_another_protocol() -> None:

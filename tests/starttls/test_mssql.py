@@ -32,7 +32,7 @@ def test_error() -> None:
     token = (
         b"\xaa\x20\x00" + (17809).to_bytes(4, "little") + b"\x01\x14" + (len(text) // 2).to_bytes(2, "little") + text
     )
-    assert play("mssql", REQUEST, ("S", packet(token))) == Refused("17809 no room")
+    assert play("mssql", REQUEST, ("S", packet(token))) == SessionRefused("17809 no room")
 
 
 @pytest.mark.parametrize(

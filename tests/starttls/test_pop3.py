@@ -25,7 +25,7 @@ def test_not_advertised() -> None:
 
 
 def test_refused() -> None:
-    assert play("pop3", ("S", b"-ERR [SYS/TEMP] busy\r\n")) == Refused("-ERR [SYS/TEMP] busy")
+    assert play("pop3", ("S", b"-ERR [SYS/TEMP] busy\r\n")) == SessionRefused("-ERR [SYS/TEMP] busy")
     assert play("pop3", GREETING, CAPA, LISTED, STLS, ("S", b"-ERR no key\r\n")) == Refused("-ERR no key")
 
 
