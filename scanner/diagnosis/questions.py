@@ -80,8 +80,9 @@ _SILENT: Final = ("tls12", "small", "other-sni", "tls12-everything")
 # A reset or a bare close at the hello: size, a filter on the name, versions, a header that has to come first, then servers too
 # old to send alerts.
 _CUT: Final = ("small", "other-sni", "tls12", "everything", "tls12-everything", *PROXY_QUESTIONS, *LEGACY_QUESTIONS)
-# The same before the opening dialogue has brought a byte: nothing of TLS explains it.
-_CUT_UNHEARD: Final = PROXY_QUESTIONS
+# The same before the dialogue has brought a byte: nothing in a hello explains it. To who is only late with a greeting nothing is
+# sent ahead of it: such servers turn away who speaks first.
+_CUT_UNGREETED: Final = PROXY_QUESTIONS
 # handshake_failure and its like: nothing in common (the usual case), the name, or a version that the alert does not name.
 _NOTHING_SHARED: Final = ("everything", "no-sni", "tls12-everything", *LEGACY_QUESTIONS)
 # protocol_version: intolerance of 1.3 first, since it needs one connection only, then older versions.
@@ -203,7 +204,7 @@ def _plan(probe: Probe) -> tuple[str, ...]:
     if probe.bytes_received:
         return ()
     if probe.stage is Stage.STARTTLS:
-        return _CUT_UNHEARD
+        return () if probe.failure is Failure.SILENT else _CUT_UNGREETED
     return _SILENT if probe.failure is Failure.SILENT else _CUT
 
 

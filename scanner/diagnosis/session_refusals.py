@@ -72,8 +72,8 @@ _ELSEWHERE: Final = RefusalMeaning(
     "it sends clients to another host",
     "Scan the host that the server names in its words",
 )
-_ENCRYPTED: Final = RefusalMeaning(
-    "policy",
+_FORBIDDEN: Final = RefusalMeaning(
+    "forbidden",
     "a rule of the server forbids such a session",
     "Look into the server's log and rules for the reason",
 )
@@ -83,31 +83,34 @@ UNKNOWN: Final = RefusalMeaning(
     "Its words, and the server's log at that moment, say why",
 )
 
-# (protocols, pattern, meaning): what only means this in one protocol
+MEANINGS: Final = (
+    _CLIENT, _CROWDED, _UNAVAILABLE, _NO_SERVICE, _NAMELESS, _HELLO, _LISTED, _ERRORS, _DOMAIN, _ELSEWHERE, _FORBIDDEN, UNKNOWN,
+)  # fmt: skip
+
+_XMPP: Final = frozenset({"xmpp", "xmpp-server"})
+_MAIL: Final = frozenset({"smtp", "lmtp"})
+# (protocols, how the words begin, meaning): what only means this in some protocol
 _BY_CODE: Final = (
-    (("xmpp", "xmpp-server"), r"<(?:\w+:)?(?:host-unknown|host-gone|improper-addressing)\b", _DOMAIN),
-    (("xmpp", "xmpp-server"), r"<(?:\w+:)?see-other-host\b", _ELSEWHERE),
-    (("xmpp", "xmpp-server"), r"<(?:\w+:)?(?:not-authorized|policy-violation)\b", _ENCRYPTED),
-    (("xmpp", "xmpp-server"), r"<(?:\w+:)?resource-constraint\b", _CROWDED),
-    (
-        ("xmpp", "xmpp-server"),
-        r"<(?:\w+:)?(?:system-shutdown|internal-server-error|remote-connection-failed|connection-timeout)\b",
-        _UNAVAILABLE,
-    ),
-    (("mysql",), r"1129\b", _ERRORS),
-    (("mysql",), r"(?:1040|1203|1226)\b", _CROWDED),
-    (("mysql",), r"1130\b", _CLIENT),
-    (("mysql",), r"(?:1053|1105|3032|4032)\b", _UNAVAILABLE),
-    (("postgres",), r"\w+ 53\w{3}\b", _CROWDED),
-    (("postgres",), r"\w+ 57P\w{2}\b", _UNAVAILABLE),
-    (("postgres",), r"\w+ 28\w{3}\b", _CLIENT),
-    (("mssql",), r"(?:17809|17300|17892)\b", _CROWDED),
-    (("mssql",), r"(?:17830|17142|18451|18401)\b", _UNAVAILABLE),
-    (("ldap",), r"51\b", _CROWDED),
-    (("ldap",), r"52\b", _UNAVAILABLE),
-    (("irc",), r"(?::\S+ +)?46[35]\b", _CLIENT),
+    # stream errors (RFC 6120 section 4.9.3)
+    (_XMPP, r"host-unknown|host-gone|improper-addressing", _DOMAIN),
+    (_XMPP, r"see-other-host", _ELSEWHERE),
+    (_XMPP, r"not-authorized|policy-violation", _FORBIDDEN),
+    (_XMPP, r"resource-constraint", _CROWDED),
+    (_XMPP, r"system-shutdown|internal-server-error|remote-connection-failed|connection-timeout", _UNAVAILABLE),
+    ({"mysql"}, r"1129\b", _ERRORS),
+    ({"mysql"}, r"(?:1040|1203|1226)\b", _CROWDED),
+    ({"mysql"}, r"1130\b", _CLIENT),
+    ({"mysql"}, r"(?:1053|1105|3032|4032)\b", _UNAVAILABLE),
+    ({"postgres"}, r"\w+ 53\w{3}\b", _CROWDED),
+    ({"postgres"}, r"\w+ 57P\w{2}\b", _UNAVAILABLE),
+    ({"postgres"}, r"\w+ 28\w{3}\b", _CLIENT),
+    ({"mssql"}, r"(?:17809|17300|17892)\b", _CROWDED),
+    ({"mssql"}, r"(?:17830|17142|18451|18401)\b", _UNAVAILABLE),
+    ({"ldap"}, r"51\b", _CROWDED),
+    ({"ldap"}, r"52\b", _UNAVAILABLE),
+    ({"irc"}, r"(?::\S+ +)?46[35]\b", _CLIENT),
     # RFC 7504: a host that never accepts mail; RFC 5321 section 3.1: no SMTP service at all
-    (("smtp", "lmtp"), r"(?:521|556)[ -](?!.*(?:block|denied|reject|unavailable))", _NO_SERVICE),
+    (_MAIL, r"(?:521|556)[ -](?!.*(?:block|denied|reject|unavailable))", _NO_SERVICE),
 )
 _BY_PHRASE: Final = (
     (r"dnsbl|\brbl\b|spamhaus|spamcop|barracuda|blocked using|block ?list|black ?list|deny ?list|reputation|sorbs", _LISTED),
@@ -131,16 +134,28 @@ _BY_PHRASE: Final = (
     ),
 )  # fmt: skip
 # How a reply begins whose code says that it is for the moment only (RFC 5321 section 4.2.1, RFC 959 section 4.2)
-_FOR_THE_MOMENT: Final = ("4",)
-_MAIL: Final = frozenset({"smtp", "lmtp"})
+_FOR_THE_MOMENT: Final = "4"
+# An element, and its attributes; what an error is about is a child of it without text
+_ELEMENT: Final = r"<(?:[\w.-]+:)?([a-z-]+)(?=[\s/>])"
+_AROUND: Final = frozenset({"stream", "features", "error", "text"})
+_TEXT: Final = r"<(?:[\w.-]+:)?text\b[^>]*>([^<]*)<"
+
+
+def readable(protocol: str, words: str) -> str:
+    """Return the words of a refusal for people: of an XMPP stream error its condition and text."""
+    if protocol not in _XMPP:
+        return words
+    condition = next((name for name in re.findall(_ELEMENT, words) if name not in _AROUND), None)
+    if condition is None:
+        return words
+    text = re.search(_TEXT, words)
+    return f"{condition}: {text[1].strip()}" if text is not None and text[1].strip() else condition
 
 
 def meaning_of(protocol: str, words: str, awaited: str | None) -> RefusalMeaning:
-    """Return what ``words`` mean in a protocol, said in answer to ``awaited``."""
+    """Return what ``words`` (``readable``) mean in a protocol, said in answer to ``awaited``."""
     for protocols, pattern, meaning in _BY_CODE:
         if protocol in protocols and re.match(pattern, words.lstrip(), re.DOTALL) is not None:
-            return meaning
-        if protocol.startswith("xmpp") and protocol in protocols and re.search(pattern, words) is not None:
             return meaning
     for pattern, meaning in _BY_PHRASE:
         if re.search(pattern, words, re.IGNORECASE | re.DOTALL) is not None:

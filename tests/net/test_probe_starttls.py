@@ -66,9 +66,12 @@ def scripted(*steps: bytes | None) -> Script:
         (scripted(GREETING, b"250 mail.test\r\n"), Failure.STARTTLS_NOT_OFFERED, "250 mail.test"),
         (scripted(GREETING, CAPABILITIES, b"454 not now\r\n"), Failure.STARTTLS_REFUSED, "454 not now"),
         (scripted(b"SSH-2.0-x\r\n"), Failure.STARTTLS_MALFORMED, "SSH-2.0-x\r\n"),
-        (scripted(GREETING, None), Failure.STARTTLS_MALFORMED, None),
+        (scripted(b"554 not you\r\n"), Failure.SESSION_REFUSED, "554 not you"),
+        (scripted(GREETING, None), Failure.CLOSED, GREETING.decode().rstrip()),
+        (scripted(GREETING, CAPABILITIES, None), Failure.CLOSED, (GREETING + CAPABILITIES).decode().rstrip()),
+        (scripted(b"220 half a gree", None), Failure.STARTTLS_MALFORMED, "220 half a gree"),
     ],
-    ids=["not offered", "refused", "something else", "goes away"],
+    ids=["not offered", "refused", "something else", "session refused", "hangs up", "hangs up at STARTTLS", "cut"],
 )
 def test_openings_that_come_to_nothing(script: Script, failure: Failure, detail: str | None) -> None:
     probe, took = probed(script, protocol="smtp")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.starttls import Malformed, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NotOffered, Ready, Refused, SessionRefused
 from tests.starttls.playbook import play
 
 OPENING = ("C", b"CAP LS 302\r\nLUSERS\r\n")

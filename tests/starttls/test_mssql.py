@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.starttls import Malformed, NotOffered, Outcome, Ready, Refused
+from scanner.starttls import Malformed, NotOffered, Outcome, Ready, SessionRefused
 from tests.starttls.playbook import cut, opened, play
 
 REQUEST = ("C", bytes.fromhex("1201001a00000100 00000b0006 0100110001 ff 000000000000 01"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.starttls import Malformed, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NotOffered, Ready, SessionRefused
 from tests.starttls.playbook import answer, play
 
 SSL_REQUEST = ("C", bytes.fromhex("20000001 008a0000 00000001 2d") + bytes(23))

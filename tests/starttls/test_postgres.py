@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.starttls import Malformed, NeedData, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NeedData, NotOffered, Ready, SessionRefused
 from tests.starttls.playbook import answer, opened, play
 
 REQUEST = ("C", bytes.fromhex("0000000804d2162f"))

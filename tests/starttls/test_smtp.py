@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.starttls import Malformed, NeedData, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NeedData, NotOffered, Ready, Refused, SessionRefused
 from tests.starttls.playbook import answer, opened, play
 
 GREETING = b"220 mail.example ESMTP Postfix (Debian/GNU)\r\n"

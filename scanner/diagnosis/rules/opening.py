@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from scanner.diagnosis.case import Case
 from scanner.diagnosis.claim import Claim
-from scanner.diagnosis.session_refusals import mask_in, meaning_of
+from scanner.diagnosis.session_refusals import mask_in, meaning_of, readable
 from scanner.model.evidence import Failure, Probe, Stage
 from scanner.starttls.base import GREETING, UPGRADES
 
@@ -85,7 +85,7 @@ def _answered(case: Case, facts: dict[str, Any]) -> Claim:
     probe = case.probe
     assert probe.failure is not None
     facts |= plaintext_facts(probe)
-    words = probe.detail or ""
+    words = readable(case.target.protocol, probe.detail or "")
     if words:
         facts["words"] = words
     if probe.failure is Failure.SESSION_REFUSED:
