@@ -157,6 +157,34 @@ class ClientAuthRequest(Struct, frozen=True):
     schemes: tuple[int, ...] = ()
 
 
+DeviationKind = Literal[
+    "no-renegotiation-info",
+    "wrong-renegotiation-info",
+    "extension",
+    "alpn",
+    "scheme",
+    "no-key-exchange",
+    "share",
+    "long-message",
+]
+
+
+class Deviation(Struct, frozen=True):
+    """Something in a flight that could be read and that TLS does not allow a server, or does not allow it after our hello.
+
+    ``kind``: "no-renegotiation-info" and "wrong-renegotiation-info" (RFC 5746 section 3.4), "extension" that was not offered or
+    does not belong into ``message``, whose type is ``code``; "alpn" that was not offered, its ``name``; "scheme" that was not
+    offered, its ``code``; "no-key-exchange" (ServerKeyExchange is missing), "share" of the group ``code`` that makes no secret;
+    "long-message" of ``size`` bytes, which is longer than some clients take.
+    """
+
+    kind: DeviationKind
+    message: str = ""
+    code: int | None = None
+    name: str | None = None
+    size: int | None = None
+
+
 class Negotiation(Struct, frozen=True):
     """What a server chose in its first flight, and how it proved itself; code points stay numbers.
 
@@ -180,6 +208,7 @@ class Negotiation(Struct, frozen=True):
     finished_valid: bool | None = None
     client_auth: ClientAuthRequest | None = None
     complete: bool = False
+    deviations: tuple[Deviation, ...] = ()
 
 
 class ServerFlight(Struct, frozen=True):

@@ -33,7 +33,51 @@ _FFDHE: Final = {offers.FFDHE2048: (2048, 560316), offers.FFDHE3072: (3072, 2625
 # The size of a private exponent for the largest of them (RFC 7919 section 5.2 asks for at most 325 bits at 4096).
 _FFDHE_EXPONENT_BYTES: Final = 48
 
+# Bytes of a public key: uncompressed points, which are the only form that is offered (RFC 8422 section 5.4), or u-coordinates.
+_SIZES: Final = {
+    offers.SECP256R1: 65,
+    offers.SECP384R1: 97,
+    offers.SECP521R1: 133,
+    offers.X25519: _X25519_SIZE,
+    offers.X448: 56,
+}
+_UNCOMPRESSED: Final = b"\x04"
+# The prime of each Montgomery curve, and the u-coordinates of its points of low order, which make a secret of zeros whatever the
+# other side does (RFC 7748 section 7; those of Curve25519 are from D. J. Bernstein, "Curve25519", section 3).
+_P25519: Final = (1 << 255) - 19
+_P448: Final = (1 << 448) - (1 << 224) - 1
+_LOW_ORDER: Final = {
+    offers.X25519: (
+        (1 << 255) - 1,
+        _P25519,
+        frozenset(
+            {
+                0,
+                1,
+                _P25519 - 1,
+                325606250916557431795983626356110631294008115727848805560023387167927233504,
+                39382357235489614581723060781553021112529911719440698176882885853963445705823,
+            }
+        ),
+    ),
+    offers.X448: ((1 << 448) - 1, _P448, frozenset({0, 1, _P448 - 1})),
+}
+
 KEY_SHARE_GROUPS: Final = frozenset({offers.X25519MLKEM768, offers.X25519, offers.X448, *_CURVES, *_FFDHE})
+
+
+def is_public_key(group: int, share: bytes) -> bool:
+    """Return whether ``share`` can be a public key of ``group``: of its length and form, and for X25519 and X448 not of low order."""
+    size = _SIZES.get(group)
+    if size is None:
+        return True  # of a group that only old servers have
+    if len(share) != size:
+        return False
+    low = _LOW_ORDER.get(group)
+    if low is None:
+        return share[:1] == _UNCOMPRESSED
+    mask, prime, orders = low
+    return (int.from_bytes(share, "little") & mask) % prime not in orders
 
 
 @cache

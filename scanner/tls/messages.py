@@ -14,6 +14,7 @@ from msgspec import Struct
 from scanner.caching import bounded_memo
 from scanner.model.evidence import ClientAuthRequest
 from scanner.tls import constants as c
+from scanner.tls.key_share import is_public_key
 from scanner.tls.offers import TLS12, TLS13
 from scanner.tls.wire import DecodeError, Reader, code_and_vector, cut_short, whole_vector
 
@@ -121,11 +122,14 @@ def alpn_untrusted(body: bytes) -> str:
 
 # Servers of one kind and configuration send the same few bytes.
 @bounded_memo(256, 256)
-def encrypted_extensions_untrusted(body: bytes) -> tuple[bool, str | None]:
-    """Return (server name acknowledged, ALPN protocol) of EncryptedExtensions (RFC 8446 section 4.3.1)."""
+def encrypted_extensions_untrusted(body: bytes) -> tuple[bool, str | None, tuple[int, ...]]:
+    """Return (server name acknowledged, ALPN protocol, extensions that do not belong there) of EncryptedExtensions (RFC 8446
+    section 4.3.1)."""
     what = "EncryptedExtensions"
     found = extensions_untrusted(whole_vector(body, 2, what), what)
-    return c.EXT_SERVER_NAME in found, alpn_untrusted(found[c.EXT_ALPN]) if c.EXT_ALPN in found else None
+    alpn = alpn_untrusted(found[c.EXT_ALPN]) if c.EXT_ALPN in found else None
+    strange = tuple(kind for kind in found if kind not in c.IN_ENCRYPTED_EXTENSIONS)
+    return c.EXT_SERVER_NAME in found, alpn, strange
 
 
 def ocsp_response_untrusted(body: bytes) -> bytes:
@@ -217,7 +221,8 @@ def certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
 
 
 class ServerKeyExchange(Struct, frozen=True):
-    """What the server signed, and how. ``params`` is the signed part; ``group`` a named curve, ``dh_bits`` the modulus' size.
+    """What the server signed, and how. ``params`` is the signed part; ``group`` a named curve, ``dh_bits`` the modulus' size;
+    ``makes_secret`` says whether the public key is one of its group.
 
     ``scheme`` is None before TLS 1.2, ``signature`` in anonymous exchanges.
     """
@@ -227,24 +232,28 @@ class ServerKeyExchange(Struct, frozen=True):
     dh_bits: int | None
     scheme: int | None
     signature: bytes | None
+    makes_secret: bool = True
 
 
 def server_key_exchange_untrusted(body: bytes, version: int, kx: str, *, anonymous: bool) -> ServerKeyExchange:
     """Decode a ServerKeyExchange for ``kx`` "ECDHE", "DHE" or "RSA" (export) (RFC 8422 section 5.4, RFC 5246 section 7.4.3)."""
     reader = Reader(body, "ServerKeyExchange")
     group = dh_bits = None
+    makes_secret = True
     if kx == "ECDHE":
         kind = reader.number(1)
         if kind != 3:
             raise reader.error(f"curve type {kind} is not a named curve")
         group = reader.number(2)
-        if not reader.vector(1):
+        share = reader.vector(1)
+        if not share:
             raise reader.error("empty public point")
+        makes_secret = is_public_key(group, share)
     elif kx == "DHE":
         prime = int.from_bytes(reader.vector(2), "big")
         dh_bits = prime.bit_length()
         reader.vector(2)
-        reader.vector(2)
+        makes_secret = 1 < int.from_bytes(reader.vector(2), "big") < prime - 1
     elif kx == "RSA":
         reader.vector(2)
         reader.vector(2)
@@ -257,4 +266,4 @@ def server_key_exchange_untrusted(body: bytes, version: int, kx: str, *, anonymo
             scheme = reader.number(2)
         signature = reader.vector(2)
     reader.done()
-    return ServerKeyExchange(params, group, dh_bits, scheme, signature)
+    return ServerKeyExchange(params, group, dh_bits, scheme, signature, makes_secret)
