@@ -4,8 +4,9 @@ A limit of entries alone does not limit memory: a certificate has 500 bytes or 2
 given an estimate of the size of its values: bytes received, times what they become in memory (see ``PARSED``). A value that
 would take a good part of a cache by itself is not kept, so that it cannot evict everything else.
 
-``Cache`` is for values, ``bounded_memo`` for functions. There is no third kind: nothing else keeps what depends on a peer's bytes
-(``tests/test_architecture.py`` checks who uses ``functools``).
+``Cache`` is for values, ``bounded_memo`` for functions. Nothing else keeps what depends on a peer's bytes
+(``tests/test_architecture.py`` checks who uses ``functools``), with one exception: the revocation lists of
+``scanner.net.lookups.sources`` have up to 64 MB each, which is more than the part of a ``Cache`` that one value may take.
 """
 
 from __future__ import annotations

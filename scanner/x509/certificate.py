@@ -36,10 +36,7 @@ class CertificateError(Exception):
 
 
 class Certificate(Fields, eq=False, weakref=True):
-    """One X.509 certificate (RFC 5280): its fields, its DER and its SHA-256 (lower-case hex).
-
-    To be treated as immutable; equal if the DER is equal. Made by ``parse_untrusted``.
-    """
+    """One X.509 certificate (RFC 5280), made by ``parse_untrusted``: immutable by convention, equal if the DER is equal."""
 
     der: bytes
     sha256: str
@@ -60,10 +57,12 @@ class Certificate(Fields, eq=False, weakref=True):
         certificate = cls(*(*astuple(fields), data, sha256(data).hexdigest()))
         # cryptography warns of these serial numbers, and the rest of such a certificate is worth looking at
         if certificate.serial[0] != "-" and certificate.serial != "00":
-            certificate._load()
+            _ = certificate.x509
         return certificate
 
-    def _load(self) -> x509.Certificate:
+    @property
+    def x509(self) -> x509.Certificate:
+        """The certificate as ``cryptography`` parses it; raises ``CertificateError`` if it refuses."""
         if self._x509 is None:
             try:
                 if self.serial.startswith("-") or self.serial == "00":
@@ -114,16 +113,11 @@ class Certificate(Fields, eq=False, weakref=True):
         return self.names.texts
 
     @property
-    def x509(self) -> x509.Certificate:
-        """The certificate as ``cryptography`` parses it; raises ``CertificateError`` if it refuses."""
-        return self._load()
-
-    @property
     def public_key(self) -> CertificatePublicKeyTypes:
         """The subject's key; raises ``CertificateError`` if it is of an unknown kind or malformed."""
         if self._public_key is None:
             try:
-                self._public_key = (self._x509 or self._load()).public_key()
+                self._public_key = (self._x509 or self.x509).public_key()
             except CRYPTOGRAPHY_ERRORS as error:
                 raise CertificateError(f"public key: {_one_line(error)}") from None
         return self._public_key

@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from scanner.diagnosis.catalogue import CAUSES, CODES
-from scanner.explain.answers import causes, code_answer, explain
+from scanner.diagnosis.catalogue import CAUSES, CODES, cause_texts
+from scanner.explain.answers import code_answer, explain
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -28,7 +28,7 @@ def test_every_cause_has_an_answer(cause: str) -> None:
 
 
 def test_every_cause_of_the_catalogue_is_described() -> None:
-    assert list(causes()) == list(CAUSES)
+    assert list(cause_texts()) == list(CAUSES)
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.parts import ChainReport
 from scanner.errors import describe_caught
 from scanner.model.evidence import (
+    SETTLED_STATUSES,
     DnsAnswer,
-    DnsStatus,
     Evidence,
     InvalidRow,
     Negotiation,
@@ -151,10 +151,7 @@ def finding(
 
 
 def for_another_row(record: Finding, target: Target) -> Finding:
-    """Return a finding for another row that names its target: what was seen once answers both.
-
-    It comes after the first in the same output, so it does not hold the certificates again.
-    """
+    """Return a finding for another row that names this target; it comes later in one output, so it has no certificates."""
     kept: list[Any] = [*record["certificates"]]
     for place, entry in enumerate(kept):
         if isinstance(entry, dict) and "der" in entry:  # else written already, or a fragment
@@ -221,7 +218,7 @@ def dns_record(answer: DnsAnswer) -> DnsRecord:
         else "secure"
         if answer.authenticated
         else "insecure"
-        if answer.status in _ANSWERED and answer.source == "dns"
+        if answer.status in SETTLED_STATUSES and answer.source == "dns"
         else "indeterminate",
         "resolver": None if answer.resolver is None else safe_text(answer.resolver),
         "source": answer.source,
@@ -243,9 +240,6 @@ def dns_record(answer: DnsAnswer) -> DnsRecord:
     if observed:
         record["observed"] = observed
     return record
-
-
-_ANSWERED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
 
 
 def _chain(case: Case, certificates: Certificates) -> list[str]:
