@@ -40,6 +40,7 @@ from scanner.diagnosis.rules.caa import caa_claims
 from scanner.diagnosis.rules.client_auth import client_auth_claims
 from scanner.diagnosis.rules.clock import clock_claims
 from scanner.diagnosis.rules.dane import dane_claims
+from scanner.diagnosis.rules.deviations import deviation_claims, warning_claims
 from scanner.diagnosis.rules.dns import dns_claims
 from scanner.diagnosis.rules.interception import interception_claims, path_claims
 from scanner.diagnosis.rules.names import name_claims
@@ -202,6 +203,10 @@ def _claims_of_address(case: Case, failed: list[str]) -> list[Claim]:
         ask(claims, failed, bare_flight_claims, flight.negotiation)
     elif flight is not None and verdict is None:
         ask(claims, failed, flight_claims, flight.negotiation, None)
+    if flight is not None and verdict is None and flight.negotiation.deviations:
+        ask(claims, failed, deviation_claims, flight.negotiation, case.browsers)
+    if probe.alert is not None and probe.failure is None:
+        ask(claims, failed, warning_claims, probe.alert)
     if verdict is not None:
         if verdict.error is not None:
             failed.append(verdict.error)

@@ -88,9 +88,9 @@ class ClientHandshake:
 
     __slots__ = (
         "_alpn", "_certificates", "_client_auth", "_deviations", "_dh_bits", "_events", "_finished_valid", "_group", "_hello",
-        "_hello_retry", "_keys", "_ocsp_response", "_outgoing", "_partial", "_pending", "_protection", "_public_key_of", "_random", "_records", "_scts", "_secrets",
-        "_server_random", "_session_id", "_signature_scheme", "_signature_valid", "_sni", "_sni_acknowledged", "_suite", "_template",
-        "_total", "_transcript", "_version", "_warnings", "ended", "plaintext", "state",
+        "_hello_retry", "_keys", "_ocsp_response", "_outgoing", "_partial", "_pending", "_protection", "_public_key_of", "_random",
+        "_records", "_scts", "_secrets", "_server_random", "_session_id", "_signature_scheme", "_signature_valid", "_sni",
+        "_sni_acknowledged", "_suite", "_template", "_total", "_transcript", "_version", "_warnings", "ended", "plaintext", "state",
     )  # fmt: skip
 
     def __init__(

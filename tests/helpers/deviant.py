@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, x25519
@@ -22,7 +21,6 @@ from scanner.demo.client_hello import complete_hello_untrusted, parse_hello_untr
 from scanner.tls.key_schedule import SUITES, HandshakeKeys
 from scanner.tls.signatures import VERIFY_CONTEXT
 from scanner.tls.wire import DecodeError, u16, vector8, vector16, vector24
-from tests.helpers import pki
 from tests.helpers.pki import Issued
 from tests.tls.peers import message, record
 
@@ -37,7 +35,13 @@ RSA_SHA224 = 0x0301
 RSA_MD5 = 0x0101
 ECDSA_SHA256 = 0x0403
 ECDSA_SHA1 = 0x0203
-_HASHES = {1: hashes.MD5, 2: hashes.SHA1, 3: hashes.SHA224, 4: hashes.SHA256, 5: hashes.SHA384}
+_HASHES: dict[int, type[hashes.MD5 | hashes.SHA1 | hashes.SHA224 | hashes.SHA256 | hashes.SHA384]] = {
+    1: hashes.MD5,
+    2: hashes.SHA1,
+    3: hashes.SHA224,
+    4: hashes.SHA256,
+    5: hashes.SHA384,
+}
 # seconds that a server waits for a client
 PATIENCE = 10.0
 
@@ -80,7 +84,6 @@ class Deviant:
     then: str = "refuse"
     kind: str = "rsa:2048"
     session_id: bytes = b""
-    wrong_share: bool = field(default=False)
 
     @property
     def chosen(self) -> int:

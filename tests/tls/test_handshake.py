@@ -135,7 +135,9 @@ def test_the_simple_handshake_of_rfc_8448() -> None:
         signature_valid=True,
         finished_valid=True,
         complete=True,
-        deviations=(Deviation("extension", "EncryptedExtensions", RECORD_SIZE_LIMIT),),  # the client of the trace offered it
+        deviations=(
+            Deviation("extension", "EncryptedExtensions", RECORD_SIZE_LIMIT),
+        ),  # the client of the trace offered it
     )
     assert len(seen(conn).certificates) == 1
     assert shared_secret() == TraceKeys().shared_secret_untrusted(offers.X25519, SIMPLE["server_hello"][-38:-6])

@@ -6,6 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.clients.by_deviation import (
+    NO_RENEGOTIATION_INFO,
+    java_warning,
+    malformed_texts,
+    oversized_texts,
+    unoffered_scheme_texts,
+)
 from scanner.diagnosis.clients.by_revocation import by_list, by_responder, by_staple, invalid_staple, must_staple
 from scanner.diagnosis.clients.endings import (
     BROWSERS,
@@ -144,7 +151,9 @@ _GROUP_TAKEN: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-def _no_shared_scheme(evidence: Mapping[str, Any], _: Target) -> Texts:
+def _no_shared_scheme(evidence: Mapping[str, Any], target: Target) -> Texts:
+    if "signed_with" in evidence:
+        return unoffered_scheme_texts(evidence, target)
     refusing = {str(name).lower() for name in evidence.get("refused_by", ())}
     if "signature" in evidence:
         return {client: UNVERIFIED_TEXTS[client] if client in refusing else OK for client in CLIENTS}
@@ -246,9 +255,11 @@ def _wrong_key_usage(evidence: Mapping[str, Any], _: Target) -> Texts:
     return {**dict.fromkeys(CLIENTS, OK), **missing}
 
 
+def _too_many(evidence: Mapping[str, Any], _: Target) -> Texts:
+    return {**dict.fromkeys(CLIENTS, OK), **TOO_LONG_TEXTS}
+
+
 def _path_length(evidence: Mapping[str, Any], _: Target) -> Texts:
-    if "refused_by" in evidence:
-        return {**dict.fromkeys(CLIENTS, OK), **TOO_LONG_TEXTS}
     return {} if "detail" in evidence else TEXTS["path-length-exceeded"]
 
 
@@ -325,6 +336,20 @@ def _same_ending(evidence: Mapping[str, Any], _: Target) -> Texts:
     return ending_texts(evidence)
 
 
+def _malformed(evidence: Mapping[str, Any], target: Target) -> Texts:
+    return malformed_texts(evidence, target) if "deviation" in evidence else ending_texts(evidence)
+
+
+def _unrecognized(evidence: Mapping[str, Any], _: Target) -> Texts:
+    if "warning" in evidence:
+        return {**dict.fromkeys(CLIENTS, OK), "java": java_warning(evidence)}
+    return ending_texts(evidence)
+
+
+def _no_renegotiation_info(evidence: Mapping[str, Any], _: Target) -> Texts:
+    return NO_RENEGOTIATION_INFO
+
+
 _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]]] = {
     "client-certificate-required": _client_certificate,
     "client-certificate-rejected": _client_certificate,
@@ -332,10 +357,13 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "reset-after-hello": _same_ending,
     "silent-after-hello": _same_ending,
     "sni-filtered": _same_ending,
-    "sni-unrecognized": _same_ending,
+    "sni-unrecognized": _unrecognized,
+    "legacy-renegotiation": _no_renegotiation_info,
+    "oversized-message": oversized_texts,
+    "too-many-certificates": _too_many,
     "internal-error": _same_ending,
     "closed-during-handshake": _same_ending,
-    "malformed-handshake": _same_ending,
+    "malformed-handshake": _malformed,
     "version-rejected": _same_ending,
     "version-intolerant": _same_ending,
     "handshake-failure": _same_ending,

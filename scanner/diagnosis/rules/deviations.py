@@ -88,7 +88,9 @@ def warning_claims(alert: tuple[int, int]) -> Iterator[Claim]:
 def _claims(negotiation: Negotiation, browsers: bool) -> Iterator[Claim]:
     for deviation in negotiation.deviations:
         refusing = [
-            client for client in _REFUSING[deviation.kind](deviation, negotiation) if browsers or client not in _BROWSERS
+            client
+            for client in _REFUSING[deviation.kind](deviation, negotiation)
+            if browsers or client not in _BROWSERS
         ]
         claim = _CLAIM[deviation.kind](deviation, negotiation)
         yield Claim(claim.code, {**claim.evidence, "refused_by": refusing}, _severity(refusing))
@@ -182,7 +184,8 @@ def _alpn(deviation: Deviation, negotiation: Negotiation) -> Claim:
 
 
 def _scheme(deviation: Deviation, negotiation: Negotiation) -> Claim:
-    facts = {"scheme": scheme_name(deviation.code or 0), "scheme_code": deviation.code, "unoffered": True}
+    scheme = scheme_name(deviation.code or 0)
+    facts = {"scheme": scheme, "signed_with": scheme, "scheme_code": deviation.code}
     return Claim("no-shared-signature-scheme", facts)
 
 

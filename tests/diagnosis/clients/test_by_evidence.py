@@ -75,7 +75,7 @@ def test_each_client_has_its_shortest_prime() -> None:
 
 def test_only_clients_that_refuse_have_a_text() -> None:
     assert refusing("malformed-certificate", refused_by=["Go"]) == {"go"}
-    assert refusing("path-length-exceeded", refused_by=["Firefox", "Java"], detail="x") == {"firefox", "java"}
+    assert refusing("too-many-certificates", refused_by=["Firefox", "Java"], detail="x") == {"firefox", "java"}
     assert refusing("too-costly-to-judge", refused_by=["Go", "Java"]) == {"go", "java"}
     compared = {"comparisons": 2_000_000, "refused_by": ["OpenSSL", "curl", "Python", "GnuTLS"]}
     assert refusing("too-costly-to-judge", **compared) == {"openssl", "curl", "python", "node", "gnutls"}
