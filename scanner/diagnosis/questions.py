@@ -26,7 +26,7 @@ from scanner.diagnosis.case import (
     works,
 )
 from scanner.diagnosis.rules.client_auth import hung_up, required
-from scanner.diagnosis.rules.negotiation import key_refused_by
+from scanner.diagnosis.rules.negotiation import OLD_SCHEMES, key_refused_by
 from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
 from scanner.model.evidence import EndpointEvidence, Failure, Negotiation, Probe, ServerFlight, Stage, Target
 from scanner.tls import offers
@@ -59,6 +59,7 @@ _WITH_SNI: Final[dict[str, Offer]] = {
     "ssl3": offers.SSL3_ONLY,
     "forward-secret": offers.FORWARD_SECRET,
     "no-sha1": offers.NO_SHA1,
+    "no-sha224": offers.NO_SHA224,
     "browser-schemes": _BROWSER_SCHEMES,
 }
 
@@ -224,12 +225,9 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
         return _legacy_left(endpoint)
     if flight.negotiation.cipher in offers.RSA_KX and "forward-secret" not in asked:
         return "forward-secret"
-    if (
-        flight.negotiation.version == offers.TLS12
-        and flight.negotiation.signature_scheme in offers.SHA1_SCHEMES
-        and "no-sha1" not in asked
-    ):
-        return "no-sha1"
+    scheme = flight.negotiation.signature_scheme
+    if scheme in OLD_SCHEMES and flight.negotiation.version == offers.TLS12 and OLD_SCHEMES[scheme] not in asked:
+        return OLD_SCHEMES[scheme]
     if verdict is None:
         return None
     if "browser-schemes" not in asked and target.protocol in BROWSER_PROTOCOLS:
