@@ -53,7 +53,7 @@ from scanner.diagnosis.rules.negotiation import (
 )
 from scanner.diagnosis.rules.network import connect_claims, partly_unreachable, unreachable
 from scanner.diagnosis.rules.reach import reach_claims
-from scanner.diagnosis.rules.refusal import legacy_claims, refusal_claims
+from scanner.diagnosis.rules.refusal import finish_claims, legacy_claims, refusal_claims
 from scanner.errors import describe_caught, joined
 from scanner.model.evidence import Evidence, Failure, Stage
 from scanner.model.findings import Cause, DiagnosisRecord, Outcome
@@ -68,7 +68,7 @@ OF_FAILURE: Final[tuple[Rule, ...]] = (connect_claims, refusal_claims)
 # Certificates that something in between may have made, or that are not for the name.
 OF_STRANGERS: Final[tuple[Rule, ...]] = (interception_claims, name_claims)
 # Further connections, and handshakes that were completed.
-OF_ANSWERS: Final[tuple[Rule, ...]] = (comparison_claims, enumeration_claims, client_auth_claims)
+OF_ANSWERS: Final[tuple[Rule, ...]] = (comparison_claims, enumeration_claims, finish_claims, client_auth_claims)
 # What the fleet says of our clock.
 OF_CLOCK: Final[tuple[Rule, ...]] = (clock_claims,)
 # What DNS says of the certificate.

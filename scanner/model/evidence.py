@@ -231,7 +231,7 @@ class Probe(Struct, frozen=True):
     ``stage`` is the stage that failed, or DONE. ``offer`` names the hello (see ``scanner.tls.offers``).
     ``alert`` is (level, description) of RFC 8446 section 6 as received.
     ``first_bytes`` is the start of what a peer sent that was not TLS; ``detail`` is the peer's own words
-    or the place where a message broke.
+    or the place where a message broke. ``cut`` counts earlier tries of the same hello that were reset or closed without an answer.
     """
 
     offer: str
@@ -247,6 +247,7 @@ class Probe(Struct, frozen=True):
     connect_seconds: float | None = None
     starttls_seconds: float | None = None
     handshake_seconds: float | None = None
+    cut: int = 0
 
     @property
     def ok(self) -> bool:
@@ -263,7 +264,9 @@ class Completion(Struct, frozen=True):
     ``status``, ``server``, ``location``, ``challenge`` (WWW-Authenticate) and ``date`` are of the HTTP answer (RFC 9110),
     where one was asked for; ``date`` is the server's clock in seconds since the epoch, and ``local_time`` what ours said
     as it arrived. ``reply`` is the start of what the application said, of an HTTP answer the start of its body;
-    APPLICATION without a failure is a refusal in those words. ``offered`` is our chain (DER), leaf first.
+    APPLICATION without a failure is a refusal in those words. ``offered`` is our chain (DER), leaf first. ``answered`` says that a
+    handshake below TLS 1.3 failed after our own flight, key exchange and Finished, was sent; ``renegotiated`` that the server asked
+    for another handshake (RFC 5246 section 7.4.1.1) after our request.
     """
 
     stage: Stage
@@ -281,6 +284,8 @@ class Completion(Struct, frozen=True):
     reply: bytes = b""
     offered: tuple[bytes, ...] = ()
     seconds: float = 0.0
+    answered: bool = False
+    renegotiated: bool = False
 
 
 class EndpointEvidence(Struct, frozen=True):

@@ -36,7 +36,7 @@ def sent_chain_problems(
         certificate = sent[place]
         if certificate is None:
             continue
-        if certificate.sha256 in used and certificate.sha256 in roots or _is_root_of(certificate, path):
+        if (certificate.sha256 in used and certificate.sha256 in roots) or _is_root_of(certificate, path):
             problems.append(
                 Problem("root-sent", certificate.sha256, {"position": place, "subject": certificate.subject})
             )

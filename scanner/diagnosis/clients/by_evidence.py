@@ -320,6 +320,13 @@ def _client_certificate(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 def _behind_tls(evidence: Mapping[str, Any], target: Target) -> Texts:
     ending = _HUNG_UP.get(str(evidence.get("failure")))
+    if "asked" in evidence and evidence.get("failure") == "alert":
+        # libraries are content with the handshake, and learn of the alert when they read the answer
+        curl = alert_texts(evidence["alert_code"])["curl"].replace("(35) TLS connect error:", "(56) OpenSSL SSL_read:")
+        return {**{client: OK for client in CLIENTS if client not in BROWSERS}, "curl": curl}
+    if evidence.get("asked") == "after the handshake":
+        # curl lets itself be asked, browsers do not
+        return {client: OK for client in CLIENTS if client != "curl"}
     if ending is None:
         return dict.fromkeys(CLIENTS, OK)
     # libraries are content with the handshake; what their users make of an end without a word is their own affair
