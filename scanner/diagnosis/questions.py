@@ -280,14 +280,16 @@ def _completion(
     elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS:
         if thorough or (verdict is not None and not verdict.is_clean and _in_doubt(target, verdict, wants_date)):
             return Question(HTTP, offers.MODERN, target.sni, flight)
-    if flight.negotiation.version != offers.TLS13 and not asked and (thorough or _may_not_finish(endpoint, flight)):
+    if flight.negotiation.version == offers.TLS12 and not asked and endpoint.probe.ok:
+        if not (thorough or _may_not_finish(endpoint.probe, flight)):
+            return None
         return Question(FINISH, offers.MODERN, target.sni, flight, quiet=True)
     return None
 
 
-def _may_not_finish(endpoint: EndpointEvidence, flight: ServerFlight) -> bool:
-    """Return True if a flight below TLS 1.3 does not show that the server can go on: it has signed nothing, or was cut before."""
-    return flight.negotiation.signature_valid is None or endpoint.probe.cut > 0
+def _may_not_finish(probe: Probe, flight: ServerFlight) -> bool:
+    """Return True if a flight of TLS 1.2 does not show that the server can go on: it has signed nothing, or was cut before."""
+    return flight.negotiation.signature_scheme is None or probe.cut > 0
 
 
 def _in_doubt(target: Target, verdict: ChainVerdict, wants_date: Callable[[str], bool] | None) -> bool:

@@ -58,6 +58,10 @@ def test_a_certificate_that_expires_soon_still_works() -> None:
     check_works("expires-soon", "TLSv1.3")
 
 
+def test_a_bundle_of_roots_still_works_with_openssl() -> None:
+    check_works("too-many-certificates", "TLSv1.3")
+
+
 def test_common_name_only_is_refused_by_clients_that_ignore_it() -> None:
     @using_server_of("common-name-only")
     async def test(row: FleetRow, pki: Pki) -> None:
