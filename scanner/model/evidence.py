@@ -178,7 +178,8 @@ class Deviation(Struct, frozen=True):
 
     ``kind``: "no-renegotiation-info" and "wrong-renegotiation-info" (RFC 5746 section 3.4), "extension" that was not offered or
     does not belong into ``message``, whose type is ``code``; "alpn" that was not offered, its ``name``; "scheme" that was not
-    offered, its ``code``; "no-key-exchange" (ServerKeyExchange is missing), "share" of the group ``code`` that makes no secret;
+    offered, its ``code``; "no-key-exchange" (ServerKeyExchange is missing), "share" that is no public key of the group ``code``, by
+    its "form" or its low "order", which is the ``name``;
     "long-message" of ``size`` bytes, which is longer than some clients take.
     """
 

@@ -476,8 +476,8 @@ class ClientHandshake:
         self._group, self._dh_bits, self._signature_scheme = exchange.group, exchange.dh_bits, exchange.scheme
         if exchange.group is not None and exchange.group not in self._template.offer.groups and self._version > SSL3:
             raise DecodeError("ServerKeyExchange", f"uses group {exchange.group}, which was not offered", 1)
-        if not exchange.makes_secret:
-            self._deviates("share", "ServerKeyExchange", exchange.group)
+        if exchange.fault is not None:
+            self._deviates("share", "ServerKeyExchange", exchange.group, name=exchange.fault)
         if exchange.scheme is not None and exchange.scheme not in self._template.offer.schemes:
             self._deviates("scheme", "ServerKeyExchange", exchange.scheme)
         key = self._leaf_key()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -66,18 +66,18 @@ _LOW_ORDER: Final = {
 KEY_SHARE_GROUPS: Final = frozenset({offers.X25519MLKEM768, offers.X25519, offers.X448, *_CURVES, *_FFDHE})
 
 
-def is_public_key(group: int, share: bytes) -> bool:
-    """Return whether ``share`` can be a public key of ``group``: of its length and form, and for X25519 and X448 not of low order."""
+def fault_of_share(group: int, share: bytes) -> Literal["form", "order"] | None:
+    """Return why ``share`` is no public key of ``group``: its length or form, or (X25519 and X448) its low order; else ``None``."""
     size = _SIZES.get(group)
     if size is None:
-        return True  # of a group that only old servers have
+        return None  # of a group that only old servers have
     if len(share) != size:
-        return False
+        return "form"
     low = _LOW_ORDER.get(group)
     if low is None:
-        return share[:1] == _UNCOMPRESSED
+        return None if share[:1] == _UNCOMPRESSED else "form"
     mask, prime, orders = low
-    return (int.from_bytes(share, "little") & mask) % prime not in orders
+    return "order" if (int.from_bytes(share, "little") & mask) % prime in orders else None
 
 
 @cache

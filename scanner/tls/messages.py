@@ -7,14 +7,14 @@ unknown extensions stay bytes.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from scanner.caching import bounded_memo
 from scanner.model.evidence import ClientAuthRequest
 from scanner.tls import constants as c
-from scanner.tls.key_share import is_public_key
+from scanner.tls.key_share import fault_of_share
 from scanner.tls.offers import TLS12, TLS13
 from scanner.tls.wire import DecodeError, Reader, cut_short, whole_vector
 
@@ -207,7 +207,7 @@ def certificate_request_untrusted(body: bytes, version: int) -> ClientAuthReques
 
 class ServerKeyExchange(Struct, frozen=True):
     """What the server signed (``params``) and how. ``scheme`` is None before TLS 1.2, ``signature`` in anonymous exchanges;
-    ``makes_secret`` says whether the public key is one of its group.
+    ``fault`` says why the public key is none of its group, or is ``None``.
     """
 
     params: bytes
@@ -215,14 +215,14 @@ class ServerKeyExchange(Struct, frozen=True):
     dh_bits: int | None
     scheme: int | None
     signature: bytes | None
-    makes_secret: bool = True
+    fault: Literal["form", "order"] | None = None
 
 
 def server_key_exchange_untrusted(body: bytes, version: int, kx: str, *, anonymous: bool) -> ServerKeyExchange:
     """Decode a ServerKeyExchange for ``kx`` "ECDHE", "DHE" or "RSA" (export) (RFC 8422 section 5.4, RFC 5246 section 7.4.3)."""
     reader = Reader(body, "ServerKeyExchange")
     group = dh_bits = None
-    makes_secret = True
+    fault: Literal["form", "order"] | None = None
     if kx == "ECDHE":
         kind = reader.number(1)
         if kind != 3:
@@ -231,12 +231,12 @@ def server_key_exchange_untrusted(body: bytes, version: int, kx: str, *, anonymo
         share = reader.vector(1)
         if not share:
             raise reader.error("empty public point")
-        makes_secret = is_public_key(group, share)
+        fault = fault_of_share(group, share)
     elif kx == "DHE":
         prime = int.from_bytes(reader.vector(2), "big")
         dh_bits = prime.bit_length()
         reader.vector(2)
-        makes_secret = 1 < int.from_bytes(reader.vector(2), "big") < prime - 1
+        fault = None if 1 < int.from_bytes(reader.vector(2), "big") < prime - 1 else "order"
     elif kx == "RSA":
         reader.vector(2)
         reader.vector(2)
@@ -249,4 +249,4 @@ def server_key_exchange_untrusted(body: bytes, version: int, kx: str, *, anonymo
             scheme = reader.number(2)
         signature = reader.vector(2)
     reader.done()
-    return ServerKeyExchange(params, group, dh_bits, scheme, signature, makes_secret)
+    return ServerKeyExchange(params, group, dh_bits, scheme, signature, fault)

@@ -55,7 +55,11 @@ def alpn(name: str) -> bytes:
 
 
 RENEGOTIATION_INFO = extension(0xFF01, b"\0")
-ALERT_WARNING_112 = record(21, bytes((1, 112)))
+
+
+def warning(description: int) -> bytes:
+    """Return a record with an alert of level 1."""
+    return record(21, bytes((1, description)))
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,14 @@ class DeviantServer:
         self.seen: list[str] = []
         self._listener = socket.create_server((address, 0))
         self.port = self._listener.getsockname()[1]
+        self._serving: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until all connections have ended."""
+        for thread in list(self._serving):
+            thread.join(PATIENCE)
 
     def close(self) -> None:
         with suppress(OSError):
@@ -120,7 +130,9 @@ class DeviantServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._serving.append(thread)
+            thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
         with connection:

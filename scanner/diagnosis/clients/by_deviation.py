@@ -42,11 +42,17 @@ def malformed_texts(evidence: Mapping[str, Any], target: Target) -> Texts:
         texts = _extension(evidence)
     elif kind == "warning":
         texts = _warning(evidence)
+    elif kind == "share":
+        reason = "bad key share" if evidence.get("fault") == "order" else "bad ecpoint"
+        texts = {**NO_SHARE, "openssl": f"SSL routines::{reason}"}
+        texts["python"] = library_texts(reason)["python"]
     else:
         texts = _OF_KIND.get(kind, {})
     refusing = {str(name).lower() for name in evidence.get("refused_by", ())}
     if "openssl" in refusing:
         refusing.update(LIBRARIES)
+    if kind == "alpn":  # of those that offer none it is not known whether they get one
+        return {client: texts[client] for client in texts if client in refusing}
     return {client: text for client in CLIENTS if (text := texts.get(client) if client in refusing else OK) is not None}
 
 
@@ -101,14 +107,19 @@ _OF_KIND: Final[Mapping[str, Texts]] = {
         "chrome": _CHROME,
         "gnutls": "An unexpected TLS handshake packet was received.",
     },
-    "share": {
-        "openssl": "SSL routines::bad key share",
-        "python": "[SSL: BAD_KEY_SHARE] bad key share",
-        "go": "tls: invalid ServerKeyExchange message",
-        "java": f"{_SSL}SSLHandshakeException: Could not generate secret",
-        "chrome": _CHROME,
-        "gnutls": "An illegal parameter has been received.",
-    },
+}
+# A public key of the server's that makes no secret; curl and Node report another error of OpenSSL's, with its place in memory.
+NO_SHARE: Final = {
+    "go": "tls: invalid ServerKeyExchange message",
+    "java": f"{_SSL}SSLHandshakeException: Could not generate secret",
+    "chrome": _CHROME,
+    "gnutls": "An illegal parameter has been received.",
+}
+NO_SHARE_TLS13: Final = {
+    **NO_SHARE,
+    "openssl": "SSL routines::bad key share",
+    "python": "[SSL: BAD_KEY_SHARE] bad key share",
+    "go": "tls: invalid server key share",
 }
 
 # --- a signature that was not offered -----------------------------------------------------------------

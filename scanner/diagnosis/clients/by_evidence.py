@@ -8,6 +8,7 @@ from typing import Any, Final
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.clients.by_deviation import (
     NO_RENEGOTIATION_INFO,
+    NO_SHARE_TLS13,
     java_warning,
     malformed_texts,
     oversized_texts,
@@ -344,7 +345,12 @@ def _same_ending(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 
 def _malformed(evidence: Mapping[str, Any], target: Target) -> Texts:
-    return malformed_texts(evidence, target) if "deviation" in evidence else ending_texts(evidence)
+    if "deviation" in evidence:
+        return malformed_texts(evidence, target)
+    detail = str(evidence.get("detail"))
+    if detail.startswith("key_share: is not a share") and "bytes" not in detail:
+        return NO_SHARE_TLS13
+    return ending_texts(evidence)
 
 
 def _unrecognized(evidence: Mapping[str, Any], _: Target) -> Texts:

@@ -196,7 +196,8 @@ def _no_exchange(deviation: Deviation, negotiation: Negotiation) -> Claim:
 
 def _share(deviation: Deviation, negotiation: Negotiation) -> Claim:
     group = "its group" if deviation.code is None else group_name(deviation.code)
-    return _malformed(deviation, f"the public key in its {deviation.message} makes no secret in {group}", group=group)
+    detail = f"the public key in its {deviation.message} is none of {group}"
+    return _malformed(deviation, detail, group=group, fault=deviation.name)
 
 
 def _long(deviation: Deviation, negotiation: Negotiation) -> Claim:

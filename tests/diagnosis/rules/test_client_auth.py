@@ -89,7 +89,7 @@ def test_answers_to_clients_without_a_certificate_decide(
 
 
 APACHE = b"<title>403 Forbidden</title><p>Reason: Cannot perform Post-Handshake Authentication.<br />"
-TLS12 = {"version": 0x0303}
+TLS12: dict[str, Any] = {"version": 0x0303}
 
 
 @pytest.mark.parametrize(
