@@ -102,7 +102,11 @@ class ChainVerifier:
             limits.MAX_ISSUERS, limits.MAX_ISSUERS_BYTES, limits.certificate_bytes
         )
         self._leaves: Cache[bytes, Certificate] = Cache(
-            limits.MAX_LEAVES, limits.MAX_LEAVES_BYTES, limits.certificate_bytes, on_second_put=True
+            limits.MAX_LEAVES,
+            limits.MAX_LEAVES_BYTES,
+            limits.certificate_bytes,
+            on_second_put=True,
+            recent=limits.RECENT_LEAVES,
         )
         self._contexts: Cache[tuple[str, ...], tuple[ChainContext, ...]] = Cache(
             limits.MAX_CONTEXTS, limits.MAX_CONTEXTS_BYTES, limits.context_bytes

@@ -144,19 +144,26 @@ def finding(
     if seen.observed:
         record["observed"] = seen.observed
     if judged_with:
-        record["judged_with"] = dict(judged_with)
+        record["judged_with"] = cast("dict[str, Any]", judged_with)
     if diagnosis.error is not None:
         record["error"] = safe_text(diagnosis.error)
     return record
 
 
-def for_another_row(record: Finding, target: Target) -> Finding:
-    """Return a finding for another row that names this target; it comes later in one output, so it has no certificates."""
+def without_der(record: Finding) -> Finding:
+    """Return a finding as it may be written for another row that names its target: it comes after the first in the same output,
+    so it does not hold the certificates again."""
     kept: list[Any] = [*record["certificates"]]
     for place, entry in enumerate(kept):
         if isinstance(entry, dict) and "der" in entry:  # else written already, or a fragment
-            kept[place] = {key: value for key, value in entry.items() if key != "der"}
-    return {**record, "target": target_record(target), "certificates": kept}
+            kept[place] = entry.copy()
+            del kept[place]["der"]
+    return {**record, "certificates": kept}
+
+
+def for_another_row(record: Finding, target: Target) -> Finding:
+    """Return a finding ``without_der`` for another row that names its target: what was seen once answers both."""
+    return {**record, "target": target_record(target)}
 
 
 def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Finding:
