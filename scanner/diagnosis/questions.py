@@ -26,7 +26,7 @@ from scanner.diagnosis.case import (
     followup,
     works,
 )
-from scanner.diagnosis.rules.client_auth import hung_up, required
+from scanner.diagnosis.rules.client_auth import demanded_behind, hung_up, required
 from scanner.diagnosis.rules.negotiation import OLD_SCHEMES, key_refused_by
 from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
 from scanner.model.evidence import EndpointEvidence, Failure, Negotiation, Probe, ServerFlight, Stage, Target
@@ -280,6 +280,8 @@ def _completion(
     elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS:
         if thorough or (verdict is not None and not verdict.is_clean and _in_doubt(target, verdict, wants_date)):
             return Question(HTTP, offers.MODERN, target.sni, flight)
+    elif authenticate and HTTP in asked and AUTHENTICATED not in asked and demanded_behind(asked[HTTP]) is not None:
+        return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
     if flight.negotiation.version == offers.TLS12 and not asked and endpoint.probe.ok:
         if not (thorough or _may_not_finish(endpoint.probe, flight)):
             return None

@@ -88,29 +88,34 @@ def client_auth_claims(case: Case) -> Iterator[Claim]:
 def _behind_claims(case: Case) -> Iterator[Claim]:
     """Yield what an HTTP answer demands of a server that did not ask for a certificate in its handshake: where one is asked for by
     path, by renegotiation or after the handshake (RFC 8446 section 4.6.2), or only by the application."""
-    completion = case.endpoint.completions.get(HTTP)
-    if completion is None:
+    completions = case.endpoint.completions
+    without, ours = completions.get(HTTP), completions.get(AUTHENTICATED)
+    if without is None or (how := demanded_behind(without)) is None:
         return
-    status, challenged = completion.status, completion.challenge is not None
+    if ours is None:
+        facts = _ending(without, Demand.REFUSED_BEHIND)
+        yield Claim("client-certificate-required-by-application", {**facts, "asked": how})
+    elif demanded_behind(ours) is not None:
+        facts = _ending(ours, Demand.REFUSED_BEHIND)
+        yield Claim("client-certificate-rejected", {**facts, **_shown(ours, [], case.context.at)})
+
+
+def demanded_behind(completion: Completion) -> str | None:
+    """Return how a client certificate is demanded behind a handshake that did not ask for one; ``None`` if it is not."""
+    status = completion.status
     if completion.stage is Stage.DONE:
         named = status in _NGINX_STATUSES or (status in _CLIENT_ERRORS and _names_certificate(completion))
-        asked = completion.renegotiated and status in _REFUSALS and not challenged
-        if not named and not asked:
-            return
+        if not named and not (completion.renegotiated and status in _REFUSALS and completion.challenge is None):
+            return None
     elif completion.stage is not Stage.APPLICATION or completion.failure not in _ENDED:
-        return
+        return None
     elif not completion.renegotiated and completion.alert != _CERTIFICATE_REQUIRED:
-        return
+        return None
     if completion.renegotiated:
-        how = "by renegotiation"
-    elif completion.alert == _CERTIFICATE_REQUIRED or re.search(
-        _AFTER_HANDSHAKE, _text(completion.reply), re.IGNORECASE
-    ):
-        how = "after the handshake"
-    else:
-        how = "in its answer"
-    facts = _ending(completion, Demand.REFUSED_BEHIND)
-    yield Claim("client-certificate-required-by-application", {**facts, "asked": how})
+        return "by renegotiation"
+    if completion.alert == _CERTIFICATE_REQUIRED or re.search(_AFTER_HANDSHAKE, _text(completion.reply), re.IGNORECASE):
+        return "after the handshake"
+    return "in its answer"
 
 
 def required(endpoint: EndpointEvidence, protocol: str) -> bool | None:
@@ -318,4 +323,13 @@ _REASONS: Final = {
     "not-for-signatures": "its key usage has no digitalSignature",
 }
 
-__all__ = ["Demand", "client_auth_claims", "demand_without", "hung_up", "ours_taken", "required", "said"]
+__all__ = [
+    "Demand",
+    "client_auth_claims",
+    "demand_without",
+    "demanded_behind",
+    "hung_up",
+    "ours_taken",
+    "required",
+    "said",
+]
