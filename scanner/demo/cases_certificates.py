@@ -74,6 +74,19 @@ def _wrong_names_permitted(pki: Pki, at: Endpoint) -> Credential:
     return pki.leaf(at.host, issuer=pki.authority("Demo CA for example.com", permitted_names=["example.com"]))
 
 
+def _cross_sign_first(pki: Pki, at: Endpoint) -> Credential:
+    good = pki.authority("Demo CA with a cross-sign")
+    retired = pki.new_root("Demo Root of a CA that was bought up")
+    cross = pki.authority("Demo CA with a cross-sign", issuer=retired, key=good.key)
+    credential = pki.leaf(at.host, issuer=good)
+    return credential.sending(credential.leaf, cross.der, good.der)
+
+
+def _no_policy(pki: Pki, at: Endpoint) -> Credential:
+    demanding = x509.PolicyConstraints(require_explicit_policy=0, inhibit_policy_mapping=None)
+    return pki.leaf(at.host, issuer=pki.authority("Demo CA that demands a policy", extensions=[(demanding, True)]))
+
+
 def _sha1(pki: Pki, at: Endpoint) -> Credential:
     credential = pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key, tbs_for_logs=with_sha1_name)
     return credential.sending(with_sha1_signature(credential.leaf, pki.rsa_issuing_key), *credential.chain[1:])
@@ -251,6 +264,17 @@ CHAIN: Final = (
                 at.host, extensions=[(x509.UnrecognizedExtension(UNKNOWN_EXTENSION, b"\x05\x00"), True)]
             )
         ),
+    ),
+    failing_case(
+        "chain-validation",
+        "path-not-found-by-all",
+        "path-not-found-by-all",
+        "A cross-sign by a root that nobody has is sent before the CA's own certificate.",
+        presenting(_cross_sign_first),
+        also=("chain-has-extras",),
+    ),
+    _chain_case(
+        "policy-not-satisfied", "A CA above demands a certificate policy, and nobody has one.", presenting(_no_policy)
     ),
     _chain_case("malformed-certificate", "The certificate is cut short.", _malformed),
     _chain_case(

@@ -237,7 +237,9 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
             return "browser-schemes"
     if endpoint.probe.sni is not None and "default-certificate" not in asked:
         name = verdict.name
-        if not verdict.is_clean and ((name is not None and name.code == "name-not-in-san") or _may_be_made(verdict)):
+        if not verdict.is_clean and (
+            (name is not None and not name.matches and name.code == "name-not-in-san") or _may_be_made(verdict)
+        ):
             return "default-certificate"
     return None
 

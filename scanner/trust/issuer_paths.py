@@ -22,6 +22,7 @@ from scanner.trust import placeholders
 from scanner.trust.chrome_store import chrome_store
 from scanner.trust.path_check import CLOSED
 from scanner.trust.path_search import interval
+from scanner.trust.policy_rules import is_demanding
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from scanner.x509 import extensions
 from scanner.x509.certificate import Certificate
@@ -84,6 +85,7 @@ class CachedIssuerPath:
             or leaf.not_before > self._distrusted
             or leaf.self_issued
             or leaf.is_ca
+            or is_demanding(leaf)
             or len(leaf.san) >= extensions.MAX_NAMES
             or leaf.sha256 in self._anchors
             or not (leaf.key_usage is None or leaf.key_usage & extensions.DIGITAL_SIGNATURE)
@@ -132,7 +134,7 @@ def cacheable_path(
     if len({path.certificates[1].spki_der for path in paths}) != 1:
         return None
     above = [certificate for path in paths for certificate in path.certificates[1:]]
-    if any(certificate.name_constraints is not None for certificate in above):
+    if any(certificate.name_constraints is not None or is_demanding(certificate) for certificate in above):
         return None
     # only if exactly a path was sent, without its root, its order and completeness do not depend on the leaf
     last = sent[-1]

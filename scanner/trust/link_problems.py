@@ -30,7 +30,8 @@ def other_key(child: Certificate, issuer: Certificate) -> Problem:
             "authority_key_id": (child.authority_key_id or b"").hex(),
             "subject_key_id": (issuer.subject_key_id or b"").hex(),
         },
-        ["openssl", "curl", "python", "gnutls"],
+        # GnuTLS takes an empty identifier for none
+        ["openssl", "curl", "python", *(["gnutls"] if child.authority_key_id else [])],
     )
 
 

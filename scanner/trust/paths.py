@@ -46,6 +46,7 @@ from scanner.trust.link_problems import (
     other_spelling,
 )
 from scanner.trust.onecrl import Blocklist
+from scanner.trust.policy_rules import is_demanding
 from scanner.trust.step_budget import BYTES_A_STEP, Charges, StepBudget
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
@@ -53,7 +54,7 @@ from scanner.x509.certificate import Certificate
 from scanner.x509.certificate_fields import serial_text_untrusted
 from scanner.x509.distinguished import comparable
 from scanner.x509.extensions import SUBJECT_ALT_NAME
-from scanner.x509.name_constraints import ConstrainedNames, steps_to_read_names
+from scanner.x509.name_constraints import ConstrainedNames, Violation, steps_to_read_names
 
 # Certificates above the leaf. The longest paths of the public web have 5; Firefox follows 7, GnuTLS 16, Go and OpenSSL
 # up to 100.
@@ -86,7 +87,8 @@ class IssuerPath(Struct, frozen=True):
 
     Where a limit ended the search, it is as far as that came. ``problems`` depend neither on the leaf nor on the
     time; all certificates are valid in [``not_before``, ``not_after``]. ``completed`` are (SHA-256, source) of
-    certificates that were not sent. ``constrained``: one of them has name constraints.
+    certificates that were not sent. ``constrained``: one of them has name constraints. ``demanding``: one of them may
+    demand certificate policies.
     """
 
     certificates: tuple[Certificate, ...]
@@ -96,6 +98,7 @@ class IssuerPath(Struct, frozen=True):
     not_before: float
     not_after: float
     constrained: bool
+    demanding: bool = False
 
 
 class Link(Struct, frozen=True):
@@ -177,7 +180,7 @@ class PathBuilder:
         # of this chain: links found, names prepared for checks, and the results of these
         self._found: dict[tuple[str, int, bool], tuple[bool, list[Link], ChainContext]] = {}
         self._names: dict[str, tuple[int, ConstrainedNames]] = {}
-        self._violations: dict[tuple[str, str], str | None] = {}
+        self._violations: dict[tuple[str, str], Violation | None] = {}
 
     def begin(self) -> None:
         """Start with a new chain and a new budget."""
@@ -207,8 +210,8 @@ class PathBuilder:
         self.budget.charge_signature(certificate, certificate)
         return certificate.self_signed
 
-    def violation(self, authority: Certificate, lower: Certificate) -> str | None:
-        """Return, in words, the first name of ``lower`` that the name constraints of ``authority`` forbid. Once for each pair."""
+    def violation(self, authority: Certificate, lower: Certificate) -> Violation | None:
+        """Return the name of ``lower`` that the name constraints of ``authority`` forbid. Once for each pair."""
         constraints = authority.name_constraints
         if constraints is None:
             return None
@@ -290,7 +293,7 @@ class PathBuilder:
             matches = key_identifiers_match(child, issuer)
             if verified and spelled_otherwise:
                 doubtful.append(Link(issuer, source, (other_spelling(child, issuer),)))
-            elif verified and matches and self._names_another_certificate(child, issuer):
+            elif verified and matches and self.names_another_certificate(child, issuer):
                 doubtful.append(Link(issuer, source, (other_certificate(child, issuer),)))
             elif verified and matches:
                 good.append(Link(issuer, source))
@@ -304,7 +307,7 @@ class PathBuilder:
             return cut, good
         return cut, good or doubtful or failing[:1]
 
-    def _names_another_certificate(self, child: Certificate, issuer: Certificate) -> bool:
+    def names_another_certificate(self, child: Certificate, issuer: Certificate) -> bool:
         """Return True if the authority key identifier names another certificate, by issuer and serial number."""
         _, named_issuer, named_serial = child.authority_key
         if named_serial:
@@ -381,6 +384,7 @@ class PathBuilder:
             max(certificate.not_before for certificate in certificates),
             min(certificate.not_after for certificate in certificates),
             constrained > 0,
+            any(is_demanding(certificate) for certificate in certificates),
         )
 
 
@@ -401,7 +405,8 @@ def _san_bytes(certificate: Certificate) -> int:
 
 def constrained_names(certificate: Certificate) -> ConstrainedNames:
     """Return the names of a certificate, prepared for checks against any number of name constraints."""
-    return ConstrainedNames(certificate.names, certificate.subject_der, _san_bytes(certificate))
+    size = _san_bytes(certificate)
+    return ConstrainedNames(certificate.names, certificate.subject_der, size, is_ca=certificate.is_ca)
 
 
 def _sorted_candidates(

@@ -167,9 +167,13 @@ class Certificate(Fields, eq=False, weakref=True):
     def load_constraints(self) -> None:
         """Read name constraints that were too long to be read at once; ``flaws`` then says if they are malformed."""
         constraints = self.name_constraints
-        if constraints is not None and (flaw := constraints.load()) is not None:
+        if constraints is None:
+            return
+        if (flaw := constraints.load()) is not None:
             self.name_constraints = None
             self.flaws = (*self.flaws, flaw)
+        else:
+            self.flaws = (*self.flaws, *[flaw for flaw in constraints.flaws if flaw not in self.flaws])
 
     def verifies(self, algorithm: SignatureAlgorithm, signature: bytes, signed: bytes) -> bool | None:
         """Return whether the subject's key made ``signature`` over ``signed``; ``None`` if it cannot be computed."""

@@ -91,6 +91,7 @@ def read_untrusted(data: bytes) -> Fields:
     critical = tuple([oid for oid, entry in listed.items() if entry[0]])
     if name_constraints is not None:
         name_constraints.critical = extensions.NAME_CONSTRAINTS in critical
+        found += name_constraints.flaws
     if subject_der == EMPTY_NAME and not is_ca and extensions.SUBJECT_ALT_NAME not in critical:
         found.append(malformations.UNNAMED)
     unknown = _not_understood(critical, found)

@@ -53,7 +53,8 @@ UNDERSTOOD_WHEN_CRITICAL: Final = frozenset(OIDS.values()) - {TLS_FEATURE}
 # Critical, these are understood by OpenSSL and Go, but not by all others -> dotted OID, clients that refuse them.
 _HALF_UNDERSTOOD: Final = {
     CRL_DISTRIBUTION_POINTS: ("2.5.29.31", ("java", "chrome", "firefox")),
-    OIDS["policyMappings"]: ("2.5.29.33", ("firefox",)),
+    OIDS["policyMappings"]: ("2.5.29.33", ("firefox", "gnutls")),
+    OIDS["policyConstraints"]: ("2.5.29.36", ("gnutls",)),
     OIDS["netscapeCertType"]: ("2.16.840.1.113730.1.1", ("go", "java", "chrome", "gnutls")),
 }
 # RFC 5280 says MUST be non-critical; Go's parser refuses the certificate otherwise.
@@ -93,6 +94,8 @@ _USAGES: Final = {
 _AD_OCSP: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1")
 _AD_CA_ISSUERS: Final = der.encoded_oid("1.3.6.1.5.5.7.48.2")
 
+# A pathLenConstraint of more is this one: findings hold 64 bits.
+LONGEST_PATH: Final = 1 << 63
 # Nothing defined has more than about 20 extensions.
 MAX_EXTENSIONS: Final = 128
 # Names read of one certificate: 10,000 was the most that browsers were ever tried with, CAs issue for some hundreds.
@@ -184,7 +187,7 @@ def basic_constraints_untrusted(value: bytes) -> tuple[bool, int | None]:
         is_ca = der.boolean_untrusted(value, at, end)
     if fields and fields[0][0] == der.INTEGER:
         _, at, end = fields.pop(0)
-        length = der.integer_untrusted(value, at, end)
+        length = min(der.integer_untrusted(value, at, end, end - at), LONGEST_PATH)
         if length < 0:
             raise der.DerError("basicConstraints: a negative path length")
     if fields:

@@ -18,6 +18,13 @@ UNIVERSAL_STRING: Final = "a UniversalString"
 WRONG_STRING: Final = "is not valid in the string type that it claims"
 EMPTY_CONSTRAINTS: Final = "nameConstraints: neither permits nor excludes anything"
 
+PERMITTED_EVERYTHING: Final = "nameConstraints: an empty dNSName is permitted"
+BOUNDED_CONSTRAINT: Final = "nameConstraints: a subtree with a minimum or maximum"
+CONSTRAINT_LENGTH: Final = "nameConstraints: an address range of"
+CONSTRAINT_WITH_HOLES: Final = "nameConstraints: a network mask with holes"
+CONSTRAINT_WITH_FINAL_DOT: Final = "nameConstraints: a dNSName that ends with a dot"
+CONSTRAINT_NOT_A_HOST: Final = "nameConstraints: a uniformResourceIdentifier that is no host"
+
 _EVERYBODY: Final = ("openssl", "curl", "python", "go", "java", "chrome", "firefox", "gnutls")
 # Part of a flaw's sentence -> clients that refuse it. Of other flaws the clients are not known.
 _REFUSED_BY: Final = {
@@ -29,6 +36,12 @@ _REFUSED_BY: Final = {
     UNIVERSAL_STRING: ("go",),
     WRONG_STRING: ("go", "chrome"),
     EMPTY_CONSTRAINTS: ("go", "chrome", "firefox"),
+    PERMITTED_EVERYTHING: ("java",),
+    BOUNDED_CONSTRAINT: ("chrome", "firefox"),
+    CONSTRAINT_LENGTH: ("go", "java", "chrome", "gnutls"),
+    CONSTRAINT_WITH_HOLES: ("go", "chrome", "gnutls"),
+    CONSTRAINT_WITH_FINAL_DOT: ("go", "firefox"),
+    CONSTRAINT_NOT_A_HOST: ("java",),
 }
 
 

@@ -44,6 +44,7 @@ VERIFY_CODES = {
     "wrong-key-usage": 79,  # "invalid CA certificate": OpenSSL requires keyCertSign of a CA
     "not-for-server-auth": 26,
     "unknown-critical-extension": 34,
+    "path-not-found-by-all": 20,
     "weak-signature": 68,
     "weak-key": 66,
 }
@@ -60,6 +61,10 @@ def test_a_certificate_that_expires_soon_still_works() -> None:
 
 def test_a_bundle_of_roots_still_works_with_openssl() -> None:
     check_works("too-many-certificates", "TLSv1.3")
+
+
+def test_a_policy_that_is_demanded_is_nothing_to_openssl() -> None:
+    check_works("policy-not-satisfied", "TLSv1.3")
 
 
 def test_common_name_only_is_refused_by_clients_that_ignore_it() -> None:

@@ -27,6 +27,7 @@ from scanner.diagnosis.clients.endings import (
 from scanner.diagnosis.clients.texts import (
     ADDRESS_TEXTS,
     COMPARISONS_TEXTS,
+    MALFORMED_POLICIES,
     NAME_TEXTS,
     NODE_LEAF_ALONE,
     TEXTS,
@@ -51,7 +52,7 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
     refusing = evidence.get("refused_by")
     if refusing:
         named = {str(client).lower() for client in refusing}
-        if "openssl" in named:
+        if "openssl" in named and code not in _NODE_DECIDES:
             named.add("node")
         return {client: text if client in named else OK for client, text in texts.items()}
     if evidence.get("anchor") and code not in _JAVA_ASKS_OF_ANCHORS:
@@ -59,6 +60,8 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
     return texts
 
 
+# Node compares names itself.
+_NODE_DECIDES: Final = frozenset({"name-not-in-san"})
 # Of an anchor Java asks that it is a CA and may sign, and nothing else.
 _JAVA_ASKS_OF_ANCHORS: Final = frozenset({"issuer-not-a-ca", "wrong-key-usage"})
 
@@ -264,6 +267,16 @@ def _path_length(evidence: Mapping[str, Any], _: Target) -> Texts:
     return {} if "detail" in evidence else TEXTS["path-length-exceeded"]
 
 
+def _dead_end(evidence: Mapping[str, Any], _: Target) -> Texts:
+    # what they say is what is wrong with the path that they took
+    return TEXTS.get(str(evidence.get("because")), {})
+
+
+def _policies(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = TEXTS["policy-not-satisfied"]
+    return {**texts, "go": MALFORMED_POLICIES} if evidence.get("malformed") else texts
+
+
 def _too_costly(evidence: Mapping[str, Any], _: Target) -> Texts | None:
     if "refused_by" not in evidence:
         return None
@@ -278,6 +291,9 @@ def _too_costly(evidence: Mapping[str, Any], _: Target) -> Texts | None:
 
 def _purposes(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = dict(TEXTS["not-for-server-auth"])
+    if evidence.get("responder"):
+        texts["firefox"] = "SEC_ERROR_INADEQUATE_CERT_TYPE"
+        return texts
     if evidence.get("refused_by"):
         texts["firefox"] = "MOZILLA_PKIX_ERROR_CA_CERT_USED_AS_END_ENTITY"
         return texts
@@ -398,6 +414,8 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "weak-signature": _weak_signature,
     "path-length-exceeded": _path_length,
     "too-costly-to-judge": _too_costly,
+    "path-not-found-by-all": _dead_end,
+    "policy-not-satisfied": _policies,
     "not-for-server-auth": _purposes,
     "wrong-key-usage": _wrong_key_usage,
     "revoked-ocsp": by_responder,

@@ -32,6 +32,8 @@ USAGE_TEXTS: Final[Mapping[str, Mapping[str, str]]] = _TABLE["usage"]
 UNVERIFIED_TEXTS: Final[Mapping[str, str]] = _TABLE["unverified"]
 # A path that is longer than some follow
 TOO_LONG_TEXTS: Final[Mapping[str, str]] = _TABLE["too-long"]
+# What Go says where the list of policies itself is malformed
+MALFORMED_POLICIES: Final[str] = _TABLE["malformed-policies"]
 # More names times constraints than some compare; the others were seen to take that
 COMPARISONS_TEXTS: Final[Mapping[str, str]] = _TABLE["comparisons"]
 TOO_COSTLY_TEXTS: Final[Mapping[str, str]] = _TABLE["too-costly"]

@@ -21,10 +21,13 @@ from scanner.x509.certificate import Certificate
 from scanner.x509.extensions import KEY_ENCIPHERMENT
 
 BROWSERS: Final = frozenset({"chrome", "firefox", "safari"})
+# Clients whose refusal alone is a warning
+_WARNED: Final = frozenset({"gnutls"})
 # The judge's names of clients as a person writes them
 SHOWN: Final[Mapping[str, str]] = {
     "openssl": "OpenSSL",
     "python": "Python",
+    "node": "Node",
     "go": "Go",
     "java": "Java",
     "chrome": "Chrome",
@@ -58,7 +61,8 @@ def certificate_claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[C
         if chain.leaf is not None:  # as most are
             yield from expires_soon(chain.leaf, setting)
         return
-    claims = list(_claims(chain, setting))
+    # of several certificates with one fault, the one that most clients refuse proves it
+    claims = sorted(_claims(chain, setting), key=lambda claim: -len(claim.evidence.get("refused_by") or SHOWN))
     implied = {code for claim in claims for code in CONSEQUENCES.get(claim.code, ())}
     yield from (claim for claim in claims if claim.code not in implied)
 
@@ -171,6 +175,8 @@ def _from_problem(
         evidence["refused_by"] = [SHOWN.get(client, client) for client in refusing]
     if refusing and not setting.browsers and BROWSERS.issuperset(refusing):
         return Claim(problem.code, evidence, "note")
+    if refusing and _WARNED.issuperset(refusing):
+        return Claim(problem.code, evidence, "warning")
     if refusing and problem.code == "too-costly-to-judge":
         return Claim(problem.code, evidence, "error")
     return Claim(problem.code, evidence)
@@ -217,6 +223,14 @@ def _flaws(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]
     return {"reason": evidence.get("error") or evidence.get("flaws")}
 
 
+def _dead_end(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]:
+    position = evidence.get("position")
+    if not isinstance(position, int):
+        return {}
+    # numbered as a person counts what the server sends, the leaf being the first
+    return {"place": position + 1, "leave_out": evidence.get("certificate")}
+
+
 def _extras(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]:
     extras = [entry for entry in evidence.get("extras", ()) if isinstance(entry, Mapping)]
     return {"extra_count": len(extras), "extra_subjects": [entry.get("subject") or "unreadable" for entry in extras]}
@@ -229,6 +243,7 @@ _ARRANGE: Final[Mapping[str, Callable[[Mapping[str, Any], Certificate | None], d
     "untrusted-root": _root,
     "malformed-certificate": _flaws,
     "chain-has-extras": _extras,
+    "path-not-found-by-all": _dead_end,
 }
 
 
