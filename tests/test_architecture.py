@@ -59,7 +59,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     # what many targets say together, over evidence and over findings
     "fleet": frozenset({"model", "output", "process", "trust"}),
     # evidence and verdicts to causes
-    "diagnosis": frozenset({"codec", "fleet", "model", "tls", "trust", "x509"}),
+    "diagnosis": frozenset({"codec", "fleet", "model", "starttls", "tls", "trust", "x509"}),
     "explain": frozenset({"diagnosis", "model", "tls"}),
     "report": frozenset({"diagnosis", "fleet", "model", "output"}),
     "warehouse": frozenset({"fleet", "model", "output"}),

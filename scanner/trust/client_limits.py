@@ -31,12 +31,6 @@ JAVA_MESSAGE: Final = 32_768
 # maxChainSignatureChecks in crypto/x509/verify.go
 GO_SIGNATURE_CHECKS: Final = 100
 
-# Algorithms of signatures in certificates -> clients that do not verify them.
-_UNVERIFIED: Final = {
-    "ed25519": ["chrome", "firefox"],
-    "ed448": ["chrome", "firefox", "go"],
-}
-
 
 def client_limit_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Problem]:
     """Yield what some clients refuse in a valid ``path`` (leaf first, anchor last) of which ``sent`` certificates came."""
@@ -60,11 +54,6 @@ def client_limit_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Pr
             detail = f"{between} intermediates stand between the server's certificate and the root, and {sent} certificates are sent"
             evidence |= {"detail": detail, "intermediates": between}
         yield Problem("too-many-certificates", path[0].sha256, evidence)
-    for certificate in path[:-1]:
-        clients = _UNVERIFIED.get(certificate.signature)
-        if clients:
-            evidence = {"subject": certificate.subject, "signature": certificate.signature, "refused_by": clients}
-            yield Problem("no-shared-signature-scheme", certificate.sha256, evidence)
 
 
 def limits_exceeded(

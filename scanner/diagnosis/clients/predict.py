@@ -24,7 +24,7 @@ _FIELD: Final = re.compile(r"\{([a-z_]+)\}")
 # --- in which order a client finds fault with certificates ----------------------------------------
 
 _CHAIN: Final = (
-    "self-signed-leaf", "untrusted-root", "intermediate-not-sent", "intermediate-unobtainable", "issuer-unknown",
+    "unsupported-algorithm", "self-signed-leaf", "untrusted-root", "intermediate-not-sent", "intermediate-unobtainable", "issuer-unknown",
 )  # fmt: skip
 _EXTENSIONS: Final = (
     "unknown-critical-extension", "issuer-not-a-ca", "path-length-exceeded", "too-many-certificates",
