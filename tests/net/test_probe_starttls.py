@@ -125,8 +125,8 @@ def test_a_proxy_header_comes_before_all_else(protocol: str, version: int) -> No
     heard: list[bytes] = []
 
     async def script(peer: Peer) -> None:
-        header = await peer.take(13)
-        header += await peer.take(28 - 13) if version == 2 else await peer.line()
+        header = await peer.hear(13)
+        header += await peer.hear(28 - 13) if version == 2 else await peer.line()
         heard.append(header)
         if protocol == "smtp":
             await until_go(peer)

@@ -205,7 +205,8 @@ def test_only_a_whole_flight_after_a_header_proves_that_it_is_expected(
 
 @pytest.mark.parametrize(("version", "tool"), [("v1", "--haproxy-protocol"), ("v2", None)])
 def test_a_header_that_curl_can_send_is_in_the_confirming_command(version: str, tool: str | None) -> None:
-    seen = at(RESET, **{f"proxy_{version}": answered()})
+    asked: dict[str, Any] = {f"proxy_{version}": answered()}
+    seen = at(RESET, **asked)
     (diagnosis,) = diagnosed(evidence(seen, of=target(protocol="https"))).diagnoses
     assert diagnosis["evidence"]["header"] == version
     assert f"after one of {version}" in diagnosis["summary"]
