@@ -39,6 +39,7 @@ from scanner.net.http.response import read_answer_untrusted as read_http_untrust
 from scanner.output import dumps_line
 from scanner.run.inputs import RunInputs, make_judgement
 from scanner.run.judgement import TargetJudgement
+from scanner.run.observed_target import Observed
 from scanner.run.scan import Callbacks
 from scanner.run.wiring import open_run
 from scanner.starttls import NeedData, dialogue
@@ -535,7 +536,7 @@ def hostile(*, rounds: int = 3) -> list[dict[str, Any]]:
             verdicts = scan.judgement.verdicts(evidence)
             assert verdicts[0] is not None
             problems = ",".join({item.code for item in verdicts[0].stores["mozilla"].problems})
-            written = _seconds(lambda: scan._conclude(evidence, verdicts, owned=False, final=True))  # noqa: B023
+            written = _seconds(lambda: scan._conclude(Observed(evidence, False, verdicts), final=True))  # noqa: B023
             best = [min(old, new) for old, new in zip(best, (read, judged, written), strict=True)]
         rows.append((label, best[0] * 1e3, best[1] * 1e3, best[2] * 1e3, problems))
     for label, call in others():

@@ -39,6 +39,7 @@ from scanner.model.findings import Finding
 from scanner.net.pacing import Pacer
 from scanner.output import dumps_line
 from scanner.run.judgement import Judgement, TargetJudgement
+from scanner.run.observed_target import Observed
 from scanner.run.scan import Callbacks, Scan
 from scanner.trust.ct_logs import log_list_untrusted
 from scanner.trust.intermediates import Intermediates
@@ -219,5 +220,5 @@ def _conclude(scan: Scan, portion: Sequence[Evidence], precomputed: _Precomputed
         judging = TargetJudgement(scan.judgement)
         question = judging.next_question(evidence.target, endpoint, evidence.started)
         assert question is None
-        scan._conclude(evidence, judging.verdicts(evidence), owned=False, final=False)
+        scan._conclude(Observed(evidence, False, judging.verdicts(evidence)), final=False)
     return time.process_time() - begun

@@ -4,8 +4,9 @@ A limit of entries alone does not limit memory: a certificate has 500 bytes or 2
 given an estimate of the size of its values: bytes received, times what they become in memory (see ``PARSED``). A value that
 would take a good part of a cache by itself is not kept, so that it cannot evict everything else.
 
-``Cache`` is for values, ``bounded_memo`` for functions. There is no third kind: nothing else keeps what depends on a peer's bytes
-(``tests/test_architecture.py`` checks who uses ``functools``).
+``Cache`` is for values, ``bounded_memo`` for functions. Nothing else keeps what depends on a peer's bytes
+(``tests/test_architecture.py`` checks who uses ``functools``), with one exception: the revocation lists of
+``scanner.net.lookups.sources`` have up to 64 MB each, which is more than the part of a ``Cache`` that one value may take.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ LARGEST_PART: Final = 8
 # Keys whose hashes a doorkeeper remembers: about 4 MB.
 NOTED: Final = 65_536
 # Values that were put once and are likely to be asked for again in a moment: one for each target that is between two
-# steps.
+# steps of one task. Where whole turns of the event loop lie between the steps, as between reading flights and judging them, a cache
+# needs more.
 RECENT: Final = 32
 
 _K = TypeVar("_K", bound=Hashable)
@@ -44,19 +46,25 @@ class Cache(Generic[_K, _V]):
 
     ``size`` estimates the bytes of a key with its value, once, when it is put. With ``on_second_put`` there is a
     doorkeeper, as in TinyLFU: a value is kept only when its key is put a second time, so that what is met once (a
-    leaf on its own host) does not evict what is met a thousand times. Until then it is among the ``RECENT`` latest
+    leaf on its own host) does not evict what is met a thousand times. Until then it is among the ``recent`` latest
     ones, since a new value is usually looked up again within moments; these take ``1 / LARGEST_PART`` of the bytes.
 
     There is no lock: a cache belongs to one thread. ``clear`` alone may be called from another.
     """
 
     __slots__ = (
-        "__weakref__", "_asked", "_entries", "_kept", "_largest", "_limit", "_noted", "_recent", "_recent_bytes", "_recent_limit",
-        "_size", "bytes",
+        "__weakref__", "_asked", "_entries", "_kept", "_largest", "_limit", "_most_recent", "_noted", "_recent", "_recent_bytes",
+        "_recent_limit", "_size", "bytes",
     )  # fmt: skip
 
     def __init__(
-        self, entries: int, max_bytes: int, size: Callable[[_K, _V], int], *, on_second_put: bool = False
+        self,
+        entries: int,
+        max_bytes: int,
+        size: Callable[[_K, _V], int],
+        *,
+        on_second_put: bool = False,
+        recent: int = RECENT,
     ) -> None:
         self._entries = entries
         self._asked = max_bytes
@@ -65,6 +73,7 @@ class Cache(Generic[_K, _V]):
         self.bytes = 0  # estimated, of all that is kept
         self._noted: dict[int, None] | None = {} if on_second_put else None
         self._recent: dict[_K, tuple[_V, int]] = {}
+        self._most_recent = recent
         self._recent_bytes = 0
         self._take(_share)
         _caches.add(self)
@@ -130,7 +139,7 @@ class Cache(Generic[_K, _V]):
             return
         replaced = recent.pop(key, None)  # whose hash the doorkeeper has forgotten
         total = self._recent_bytes + size - (0 if replaced is None else replaced[1])
-        while recent and (len(recent) >= RECENT or total > limit):
+        while recent and (len(recent) >= self._most_recent or total > limit):
             total -= recent.pop(next(iter(recent)))[1]
         recent[key] = value, size
         self._recent_bytes = total

@@ -15,6 +15,9 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Final, Literal, cast
 
+from scanner.errors import TlsweepError
+from scanner.text import quoted
+
 # Bytes per read. Larger blocks gain nothing measurable; with zlib and the list of lines this stays within a few MB.
 BLOCK: Final = 256 * 1024
 
@@ -54,6 +57,16 @@ def open_binary(path: str) -> BinaryIO:
         buffer = sys.stdin.buffer
         return cast("BinaryIO", buffer.raw) if isinstance(buffer, io.BufferedReader) else buffer
     return open(path, "rb")
+
+
+def open_named(path: str, failure: type[TlsweepError], what: str = "") -> tuple[BinaryIO, str]:
+    """Return the file of ``open_binary``, and how messages name it. Raises ``failure``; ``what`` precedes the name in its text."""
+    shown = "standard input" if path == "-" else quoted(path, 200)[1:-1]
+    try:
+        return open_binary(path), shown
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise failure(f"cannot read {what}{shown}: {reason}") from error
 
 
 def close_binary(file: BinaryIO) -> None:

@@ -6,18 +6,13 @@
 from __future__ import annotations
 
 import os
-from typing import Final, Protocol, cast
-
-
-class _Loader(Protocol):
-    """A loader of modules from files or archives (``importlib.abc.ResourceLoader``)."""
-
-    def get_data(self, path: str, /) -> bytes: ...
-
+from typing import Any, Final
 
 _DATA: Final = os.path.join(os.path.dirname(__file__), "data")
 
 
 def shipped(name: str) -> bytes:
     """Return the content of a file of ``scanner/data``."""
-    return cast(_Loader, __spec__.loader).get_data(os.path.join(_DATA, name))
+    loader: Any = __spec__.loader  # of files or archives
+    content: bytes = loader.get_data(os.path.join(_DATA, name))
+    return content

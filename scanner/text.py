@@ -34,22 +34,8 @@ def printable(text: str) -> str:
         if marks <= MAX_COMBINING and character.isprintable():
             parts.append(character)
         else:
-            parts.append(_escape(character))
+            parts.append(character.encode("unicode_escape").decode())
     return "".join(parts)
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    if character in _SHORT:
-        return _SHORT[character]
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    if code <= 0xFFFF:
-        return f"\\u{code:04x}"
-    return f"\\U{code:08x}"
-
-
-_SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def shorten(text: str, limit: int) -> str:

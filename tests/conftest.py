@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from trio.testing import MockClock
 
 # Derandomised, so that failures are reproducible. No deadline, since the machine may be busy.
 settings.register_profile(
@@ -97,3 +98,9 @@ def _stays_on_this_machine() -> Iterator[None]:
     _attempts.clear()
     yield
     assert not _attempts, f"tried to leave the machine: {', '.join(_attempts)}"
+
+
+@pytest.fixture
+def clock() -> MockClock:
+    """Seconds pass as soon as nothing else is to be done."""
+    return MockClock(autojump_threshold=0)

@@ -146,7 +146,6 @@ CACHES: Final[dict[str, str]] = {
     "language.py": "languages",
     "rejudge/judging_options.py": "nothing",
     "report/html_page.py": "names of shipped files",
-    "report/sections.py": "shipped data",
     "tls/key_share.py": "the groups of RFC 7919",
     "tls/plaintext.py": "nothing",
     "tls/registry_names.py": "code points of two bytes",

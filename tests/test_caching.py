@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from scanner import caching
 from scanner.caching import LARGEST_PART, NOTED, RECENT, Cache, bounded_memo, clear_all, share_of_all
 
@@ -66,6 +68,14 @@ def test_a_value_that_is_put_once_is_evicted_by_the_next_ones_and_one_put_twice_
         cache.put(key, key)
     assert (cache.get(1), cache.get(2), cache.get(100)) == (None, 3, 100)
     assert len(cache) == 1
+
+
+@pytest.mark.parametrize("recent", [1, 5, 100])
+def test_as_many_values_that_were_put_once_are_kept_as_a_cache_asks_for(recent: int) -> None:
+    cache: Cache[int, int] = Cache(10, 100_000, lambda key, value: 1, on_second_put=True, recent=recent)
+    for key in range(200):
+        cache.put(key, key)
+    assert [key for key in range(200) if cache.get(key) is not None] == list(range(200 - recent, 200))
 
 
 def test_recent_values_are_bounded_in_bytes_and_forgotten_with_the_others() -> None:

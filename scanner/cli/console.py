@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Final, TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+SEVERITY_COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 @contextmanager
@@ -17,3 +21,13 @@ def console_on(stream: TextIO) -> Iterator[Console]:
     yield Console(file=buffer or stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if buffer is not None:
         stream.write("".join(line.rstrip() + "\n" for line in buffer.getvalue().splitlines()))
+
+
+def indented(renderable: RenderableType, left: int, *, above: int = 0) -> Padding:
+    """Return ``renderable`` ``left`` columns to the right, after ``above`` blank lines."""
+    return Padding(renderable, (above, 0, 0, left), expand=False)
+
+
+def labelled(label: str, text: str) -> Text:
+    """Return ``text`` after a bold label."""
+    return Text(label, style="bold").append(text, style="not bold")

@@ -42,8 +42,9 @@ def diff(findings: tuple[str, ...], form: str, fail_on: str | None, webhook: str
       tlsweep diff week/*.ndjson --format json
       tlsweep diff old.ndjson new.ndjson --fail-on new --webhook https://alerts.example/hook
     """
-    from scanner.fleet.diff.comparison import CATEGORIES, Diff
+    from scanner.fleet.diff.comparison import Diff
     from scanner.fleet.diff.diff_tables import FORMATS
+    from scanner.fleet.diff.target_states import CATEGORIES
 
     words = {word.strip().replace("-", "_") for word in (fail_on or "").split(",") if word.strip()}
     for word in words:

@@ -41,7 +41,9 @@ def explain(text: tuple[str, ...], as_json: bool) -> int:
     """
     from scanner.explain.answers import explain as answer_to
 
-    pasted = _standard_input() if text == ("-",) else " ".join(text)
+    pasted = " ".join(text)
+    if text == ("-",):
+        pasted = sys.stdin.buffer.read(MAX_INPUT).decode("utf-8", "replace")
     if not pasted.strip():
         raise UsageProblem("there is nothing to explain")
     answer = answer_to(pasted, current_language())
@@ -56,10 +58,6 @@ def explain(text: tuple[str, ...], as_json: bool) -> int:
 
         show(answer, standard_output())
     return USAGE_ERROR if answer["kind"] == "unknown" else 0
-
-
-def _standard_input() -> str:
-    return sys.stdin.buffer.read(MAX_INPUT).decode("utf-8", "replace")
 
 
 def _unknown(text: str, nearest: list[str], recognised: list[str]) -> str:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, TextIO
+from typing import TextIO
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
-from scanner.cli.console import console_on
+from scanner.cli.console import SEVERITY_COLOURS, console_on, indented, labelled
 from scanner.explain.answers import CauseAnswer, CodeAnswer, CodeBrief, ErrorAnswer, FixRecord, SearchAnswer
 from scanner.explain.fixes import SOFTWARE
 from scanner.language import translate
 from scanner.text import printable
-
-_COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def show(answer: CodeAnswer | CauseAnswer | ErrorAnswer | SearchAnswer, stream: TextIO) -> None:
@@ -53,7 +50,7 @@ class _AnswerPage:
             self._paragraph("; ".join(answer["errors"]))
 
     def cause(self, answer: CauseAnswer) -> None:
-        self._console.print(Text(answer["cause"], style="bold").append(f"  {answer['title']}", style="not bold"))
+        self._console.print(labelled(answer["cause"], f"  {answer['title']}"))
         self._paragraph(answer["means"])
         self._paragraph(answer["tell"])
         self._title(translate("Codes"))
@@ -87,21 +84,19 @@ class _AnswerPage:
     # --- parts -----------------------------------------------------------------------------------
 
     def _head(self, brief: CodeBrief) -> None:
-        head = Text(brief["code"], style="bold").append(f"  {brief['title']}", style="not bold")
-        self._console.print(head)
-        kind = Text(translate(brief["severity"]), style=_COLOURS[brief["severity"]]).append(
-            f"  {brief['cause']}", style="dim"
-        )
-        self._console.print(Padding(kind, (0, 0, 0, 2), expand=False))
+        self._console.print(labelled(brief["code"], f"  {brief['title']}"))
+        kind = Text(translate(brief["severity"]), style=SEVERITY_COLOURS[brief["severity"]])
+        kind.append(f"  {brief['cause']}", style="dim")
+        self._console.print(indented(kind, 2))
 
     def _codes(self, codes: Sequence[CodeBrief], *, numbered: bool = False) -> None:
         shown: set[str] = set()
         for place, brief in enumerate(codes, 1):
             head = Text(f"{place}. " if numbered else "", style="dim").append(brief["code"], style="bold")
             head.append(f"  {brief['title']}", style="not bold").append(f"  ({brief['cause']})", style="dim")
-            self._console.print(Padding(head, (0, 0, 0, 2), expand=False))
+            self._console.print(indented(head, 2))
             proof = Text(f"{translate('when: ')}{brief['proof']}", style="dim")
-            self._console.print(Padding(proof, (0, 0, 0, 7 if numbered else 4), expand=False))
+            self._console.print(indented(proof, 7 if numbered else 4))
             command = brief["confirm"]
             if numbered and command and command not in shown:
                 shown.add(command)
@@ -111,9 +106,7 @@ class _AnswerPage:
         for fix in fixes:
             self._title(translate(fix["title"]))
             for software, lines in fix["software"].items():
-                self._console.print(
-                    Padding(Text(translate(SOFTWARE[software]), style="bold"), (0, 0, 0, 2), expand=False)
-                )
+                self._console.print(indented(Text(translate(SOFTWARE[software]), style="bold"), 2))
                 for line in lines:
                     # not wrapped, as commands and settings are there to be copied
                     self._console.print(Text(f"    {line}"), soft_wrap=True)
@@ -123,15 +116,13 @@ class _AnswerPage:
         self._console.print(Text(text, style="bold"))
 
     def _paragraph(self, text: str) -> None:
-        self._console.print(Padding(Text(printable(text)), (0, 0, 0, 2), expand=False))
+        self._console.print(indented(Text(printable(text)), 2))
 
     def _labelled(self, label: str, text: str) -> None:
-        self._console.print(
-            Padding(Text(label, style="bold").append(text, style="not bold"), (0, 0, 0, 2), expand=False)
-        )
+        self._console.print(indented(labelled(label, text), 2))
 
     def _line(self, label: str, text: str) -> None:
-        self._console.print(Text(f"  {label}", style="bold").append(text, style="not bold"), soft_wrap=True)
+        self._console.print(labelled(f"  {label}", text), soft_wrap=True)
 
     def _more(self) -> None:
         self._console.print()

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from scanner.cli.console import console_on
+from scanner.cli.console import SEVERITY_COLOURS, console_on, indented, labelled
 from scanner.language import translate
-from scanner.model.findings import DiagnosisRecord, EndpointRecord, Finding
+from scanner.model.findings import SEVERITIES, DiagnosisRecord, EndpointRecord, Finding
 from scanner.text import ELLIPSIS, printable, shorten
 
 # Characters of a line of evidence; longer values are for the JSON.
@@ -22,13 +22,9 @@ VALUE_LIMIT: Final = 200
 CERTIFICATES_SHOWN: Final = 8
 # Follow-up questions that are shown; --enumerate asks dozens, whose results are shown as one list.
 FOLLOWUPS_SHOWN: Final = 12
-SEVERITIES: Final = ("error", "warning", "note")
 # Fingerprints are cut to what suffices to find them with grep in the JSON.
 _FINGERPRINT: Final = re.compile(r"\b([0-9a-f]{16})[0-9a-f]{48}\b")
-_COLOURS: Final = {
-    "ok": "green", "warn": "yellow", "fail": "red", "invalid": "magenta",
-    "error": "red", "warning": "yellow", "note": "cyan",
-}  # fmt: skip
+_COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red", "invalid": "magenta", **SEVERITY_COLOURS}
 
 
 def show(findings: Iterable[Finding], stream: TextIO, *, file: str | None = None) -> None:
@@ -38,10 +34,6 @@ def show(findings: Iterable[Finding], stream: TextIO, *, file: str | None = None
             if number:
                 console.print()
             _page(console, finding, file)
-
-
-def _indented(renderable: RenderableType, pad: tuple[int, int, int, int]) -> Padding:
-    return Padding(renderable, pad, expand=False)
 
 
 def _text(value: object) -> str:
@@ -78,17 +70,17 @@ def _page(console: Console, finding: Finding, file: str | None) -> None:
     console.print(title)
     if file is not None:
         note = translate("A file of certificates, judged as if a server had sent it; nothing was contacted.")
-        console.print(_indented(Text(note, style="dim"), (0, 0, 0, 2)))
+        console.print(indented(Text(note, style="dim"), 2))
     console.print(_stages(finding, file))
     error = finding.get("error")
     if error:
-        console.print(_indented(Text(_text(error), style="bold"), (0, 0, 0, 2)))
+        console.print(indented(Text(_text(error), style="bold"), 2))
     # errors come first; within a severity the order of the connection stays
     for diagnosis in sorted(finding["diagnoses"], key=lambda item: SEVERITIES.index(item["severity"])):
         _diagnosis(console, diagnosis, show_endpoints=file is None)
     if finding["clients"]:
-        console.print(_indented(Text(translate("What clients say"), style="bold"), (1, 0, 0, 2)))
-        console.print(_indented(_grid(finding["clients"].items()), (0, 0, 0, 4)))
+        console.print(indented(Text(translate("What clients say"), style="bold"), 2, above=1))
+        console.print(indented(_grid(finding["clients"].items()), 4))
 
 
 def _name(finding: Finding) -> str:
@@ -122,7 +114,7 @@ def _stages(finding: Finding, file: str | None) -> Padding:
         if file is None:
             rows += _connection(endpoint)
         rows += _judged(endpoint, certificates)
-    return _indented(_grid((_label(label), value) for label, value in rows), (0, 0, 0, 2))
+    return indented(_grid((_label(label), value) for label, value in rows), 2)
 
 
 def _label(text: str) -> str:
@@ -193,21 +185,14 @@ def _diagnosis(console: Console, diagnosis: DiagnosisRecord, *, show_endpoints: 
     head.append(diagnosis["code"], style=f"bold {colour}")
     if show_endpoints and diagnosis.get("endpoints"):
         head.append(f"  at {', '.join(diagnosis['endpoints'][:CERTIFICATES_SHOWN])}", style="dim")
-    console.print(_indented(head, (1, 0, 0, 2)))
-    console.print(_indented(Text(printable(diagnosis["summary"])), (0, 0, 0, 4)))
+    console.print(indented(head, 2, above=1))
+    console.print(indented(Text(printable(diagnosis["summary"])), 4))
     rows = [(key, _seen(value) if key == "first_bytes" else value) for key, value in diagnosis["evidence"].items()]
     if rows:
-        console.print(_indented(_grid(rows), (0, 0, 0, 4)))
+        console.print(indented(_grid(rows), 4))
     if diagnosis.get("remedy"):
-        console.print(
-            _indented(
-                Text(translate("do: "), style="bold").append(printable(diagnosis["remedy"]), style="not bold"),
-                (0, 0, 0, 4),
-            )
-        )
+        console.print(indented(labelled(translate("do: "), printable(diagnosis["remedy"])), 4))
     if diagnosis.get("confirm"):
         # one line, however long, as it is there to be copied
-        line = Text(f"    {translate('confirm: ')}", style="bold").append(
-            printable(diagnosis["confirm"]), style="not bold"
-        )
+        line = labelled(f"    {translate('confirm: ')}", printable(diagnosis["confirm"]))
         console.print(line, soft_wrap=True)

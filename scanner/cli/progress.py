@@ -8,7 +8,7 @@ from typing import Final, TextIO
 import trio
 from tqdm import tqdm
 
-from scanner.fleet.stats.counts import OUTCOMES
+from scanner.model.findings import OUTCOMES
 from scanner.run.scan import ScanStatistics
 
 # Often enough to look alive, seldom enough to cost nothing.

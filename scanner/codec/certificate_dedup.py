@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
@@ -43,12 +43,10 @@ class Fragments:
     def of(self, certificate: Certificate) -> orjson.Fragment | CertificateRecord:
         """Return the record of ``certificate``: JSON without its DER if it was met before."""
         known = self._kept.get(certificate.sha256)
-        return self._first_or_second(certificate) if known is None else known[0]
-
-    def _first_or_second(self, certificate: Certificate) -> CertificateRecord:
-        if self._kept.put_lazy(certificate.sha256, lambda: _fragment(certificate)):
-            return describe(certificate)
-        return describe(certificate, with_der=True)
+        if known is not None:
+            return known[0]
+        met = self._kept.put_lazy(certificate.sha256, lambda: _fragment(certificate))
+        return describe(certificate, with_der=not met)
 
 
 def _fragment(certificate: Certificate) -> tuple[orjson.Fragment, int]:
@@ -98,8 +96,8 @@ class Certificates:
         """Add a certificate that no server sent in its first flight, but that this finding needs. Return its SHA-256."""
         sha256 = certificate.sha256
         if sha256 not in self._records:
-            known = self._fragments is not None and "der" not in _fields(self._fragments.of(certificate))
-            record = describe(certificate, with_der=not known).copy()
+            met: Any = None if self._fragments is None else self._fragments.of(certificate)
+            record = describe(certificate, with_der=met is None or (isinstance(met, dict) and "der" in met)).copy()
             record["source"] = source
             self._records[sha256] = record
         return sha256
@@ -111,7 +109,3 @@ class Certificates:
         except BaseException as error:  # noqa: BLE001 - as above, which says why
             describe_caught("certificate", error)
             return self.sent_bytes(data)
-
-
-def _fields(record: orjson.Fragment | CertificateRecord) -> Collection[str]:
-    return record if isinstance(record, dict) else ()

@@ -42,9 +42,9 @@ from scanner.trust.revocation import answer_bytes
 PUBLISHED: Final[Mapping[type[Struct], frozenset[str]]] = {
     Evidence: frozenset(("target", "started", "dns", "endpoints", "duration", "attempts", "bug")),
     DnsAnswer: frozenset(
-        ("status", "addresses", "cname", "authenticated", "bogus", "extended_errors", "resolver", "source", "duration")
-    )
-    | {"caa", "tlsa"},
+        ("status", "addresses", "cname", "authenticated", "bogus", "extended_errors", "resolver", "source", "duration", "caa",
+         "tlsa")
+    ),
     EndpointEvidence: frozenset(("address", "probe", "followups")),
     Probe: frozenset(("stage", "failure", "alert", "connect_seconds", "starttls_seconds", "handshake_seconds")),
     Negotiation: frozenset(("version", "cipher", "group", "signature_scheme", "alpn", "sni_acknowledged", "hello_retry")),
@@ -74,7 +74,7 @@ class _PlainFields:
         self.plain = tuple(values.values())
         self.get = attrgetter(*self.names)
 
-    def changed(self, record: Struct, certificates: Certificates | None) -> dict[str, Any]:
+    def changed(self, record: Struct, certificates: Certificates | None = None) -> dict[str, Any]:
         """Return as JSON the fields of ``record`` that do not have their plain values."""
         values = self.get(record)
         if values == self.plain:
@@ -98,8 +98,9 @@ def _default(field: Any) -> Any:
 
 _all_fields = cache(_PlainFields)
 
-_TARGET: Final = _PlainFields(Evidence, PUBLISHED[Evidence])
-_ANSWER: Final = _PlainFields(DnsAnswer, PUBLISHED[DnsAnswer])
+# The fields of a record, of a further connection without its times and what names it, that are neither published nor plain.
+facts_of_target: Final = _PlainFields(Evidence, PUBLISHED[Evidence]).changed
+facts_of_answer: Final = _PlainFields(DnsAnswer, PUBLISHED[DnsAnswer]).changed
 _ENDPOINT: Final = _PlainFields(EndpointEvidence, PUBLISHED[EndpointEvidence])
 # Of a first connection that failed, and of one whose flight was read to its end, which is in fields of its own.
 _FAILED: Final = _PlainFields(Probe, PUBLISHED[Probe] | {"offer", "sni"})
@@ -108,25 +109,15 @@ _WHOLE: Final = _PlainFields(Probe, PUBLISHED[Probe] | {"offer", "sni", "flight"
 _NEGOTIATION: Final = _PlainFields(
     Negotiation, PUBLISHED[Negotiation] | {"finished_valid"}, {"signature_valid": True, "complete": True}
 )
-_FOLLOWUP: Final = _PlainFields(
+facts_of_followup: Final = _PlainFields(
     Probe, ("offer", "sni", "failure", "connect_seconds", "starttls_seconds", "handshake_seconds")
-)
+).changed
 
 
 def negotiation_bytes(negotiation: Negotiation) -> int:
     """Return about how much memory a negotiation takes beside its fixed fields."""
     request = negotiation.client_auth
     return len(negotiation.alpn or "") + (0 if request is None else sum(map(len, request.authorities)))
-
-
-def facts_of_target(evidence: Evidence, certificates: Certificates) -> dict[str, Any]:
-    """Return the fields of ``Evidence`` that are neither published nor plain."""
-    return _TARGET.changed(evidence, certificates)
-
-
-def facts_of_answer(answer: DnsAnswer) -> dict[str, Any]:
-    """Return the fields of ``DnsAnswer`` that are neither published nor plain."""
-    return _ANSWER.changed(answer, None)
 
 
 def facts_of_endpoint(
@@ -147,11 +138,6 @@ def facts_of_endpoint(
     if probe:
         observed["probe"] = probe
     return observed
-
-
-def facts_of_followup(probe: Probe, certificates: Certificates) -> dict[str, Any]:
-    """Return the fields of a further connection that are not plain, without its times and what names it."""
-    return _FOLLOWUP.changed(probe, certificates)
 
 
 def _facts_of_first(probe: Probe, target: Target, certificates: Certificates) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from datetime import timedelta
 from enum import Enum, auto
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from scanner.demo.dns_server import Node
 from scanner.demo.pki import Credential, Pki, pem
 from scanner.demo.servers import Handler, openssl
 
@@ -28,16 +28,17 @@ Outcome = Literal["ok", "warn", "fail"]
 
 
 class DnsBehaviour(Enum):
-    """How the demo's DNS server misbehaves for a name."""
+    """How the demo's DNS server misbehaves for a name: the records that it has, ``None`` for no such name."""
 
-    NXDOMAIN = auto()
-    NO_ADDRESS = auto()
-    SERVFAIL = auto()
-    REFUSED = auto()
-    SILENT = auto()
-    CNAME_LOOP = auto()
-    DANGLING_CNAME = auto()
-    BOGUS = auto()
+    NXDOMAIN = None
+    NO_ADDRESS = Node()
+    # extended DNS errors (RFC 8914 section 4) that explain a SERVFAIL
+    SERVFAIL = Node(rcode="SERVFAIL", extended_errors=((22, "all name servers of the zone failed"),))
+    BOGUS = Node(a=("127.0.0.1",), bogus=True, extended_errors=((6, "signature does not verify"),))
+    REFUSED = Node(rcode="REFUSED")
+    SILENT = Node(silent=True)
+    DANGLING_CNAME = Node(cname=f"deleted-app.hosting.{DOMAIN}")
+    CNAME_LOOP = "a loop"  # whose records depend on the name
 
 
 class DeadSocket(Enum):
@@ -123,9 +124,7 @@ class ServerFactory:
     def __enter__(self) -> ServerFactory:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._directory.cleanup()
 
     def context(
@@ -177,23 +176,15 @@ ANY_SECURITY_LEVEL: Final = "DEFAULT@SECLEVEL=0"
 
 
 def presenting(
-    make: Callable[[Pki, Endpoint], Credential],
-    *,
-    for_any_name: bool = False,
-    minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
-    maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
-    ciphers: str | None = None,
-    curve: str | None = None,
+    make: Callable[[Pki, Endpoint], Credential], *, for_any_name: bool = False, **options: Any
 ) -> HandlerFactory:
-    """Return a factory for a working server with the credential that ``make`` returns.
+    """Return a factory for a working server with the credential that ``make`` returns; ``options`` are as for ``context``.
 
     Clients that ask for another name than the case's get the default site, unless ``for_any_name``.
     """
 
     def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-        context = factory.context(
-            make(factory.pki, endpoint), minimum=minimum, maximum=maximum, ciphers=ciphers, curve=curve
-        )
+        context = factory.context(make(factory.pki, endpoint), **options)
         if endpoint.named and not for_any_name:
             factory.only_for(endpoint.host, context)
         return openssl(context, endpoint.story)

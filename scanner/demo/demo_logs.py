@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Struct, field
 
+from scanner.times import moment
+
 SCT_LIST: Final = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 # Age of the log list and of the logs' states when the demo starts.
 LIST_AGE: Final = timedelta(days=1)
@@ -35,10 +37,6 @@ def _vector(data: bytes, size: int = 2) -> bytes:
     return len(data).to_bytes(size, "big") + data
 
 
-def _new_key() -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1())
-
-
 class DemoLog(Struct, frozen=True):
     """A log with its key; ``tiled`` means a static-ct-api log."""
 
@@ -46,7 +44,7 @@ class DemoLog(Struct, frozen=True):
     operator: str
     tiled: bool = False
     retired: bool = False
-    key: ec.EllipticCurvePrivateKey = field(default_factory=_new_key)
+    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     @property
     def spki(self) -> bytes:
@@ -102,12 +100,12 @@ class Logs:
                 "log_id": base64.b64encode(hashlib.sha256(log.spki).digest()).decode(),
                 "key": base64.b64encode(log.spki).decode(),
                 "mmd": 86400,
-                "state": {name: {"timestamp": _rfc3339(since)} for name, since in state.items()},
+                "state": {name: {"timestamp": moment(since.timestamp())} for name, since in state.items()},
             }
             operator["tiled_logs" if log.tiled else "logs"].append(entry)
         listed = {
             "version": "3.0",
-            "log_list_timestamp": _rfc3339(now - LIST_AGE),
+            "log_list_timestamp": moment((now - LIST_AGE).timestamp()),
             "operators": list(operators.values()),
         }
         return json.dumps(listed, indent=1).encode() + b"\n"
@@ -121,7 +119,3 @@ def sct_list(scts: Sequence[bytes]) -> x509.UnrecognizedExtension:
     size = (len(content).bit_length() + 7) // 8
     length = bytes((0x80 | size,)) + len(content).to_bytes(size, "big")
     return x509.UnrecognizedExtension(SCT_LIST, b"\x04" + length + content)
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

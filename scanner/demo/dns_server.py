@@ -99,8 +99,7 @@ def respond(query: bytes, zone: Zone, *, tcp: bool = False, edns: bool = True) -
         response.use_edns(-1)
         response.set_rcode(dns.rcode.FORMERR)
         return response.to_wire()
-    silent = _build_answer(response, message, zone, tcp)
-    if silent:
+    if _build_answer(response, message, zone, tcp):
         return None
     size = 65535 if tcp else max(PLAIN_UDP_SIZE, message.payload) if message.edns >= 0 else PLAIN_UDP_SIZE
     try:
@@ -144,7 +143,7 @@ def _build_answer(response: dns.message.Message, query: dns.message.Message, zon
         owner = dns.name.from_text(name)
         if node.cname is not None:
             target = dns.name.from_text(node.cname)
-            _add(response, owner, node.ttl, "CNAME", [target.to_text()])
+            response.answer.append(dns.rrset.from_text(owner, node.ttl, "IN", "CNAME", target.to_text()))
             if rdtype == "CNAME" or node.stops_at_cname:
                 break
             name = target.canonicalize().to_text(omit_final_dot=True)
@@ -156,7 +155,7 @@ def _build_answer(response: dns.message.Message, query: dns.message.Message, zon
             continue
         texts = _record_texts(node, rdtype)
         if texts:
-            _add(response, owner, node.ttl, rdtype, texts)
+            response.answer.append(dns.rrset.from_text_list(owner, node.ttl, "IN", rdtype, texts))
         else:
             _add_soa(response)
         break
@@ -172,10 +171,8 @@ def _build_answer(response: dns.message.Message, query: dns.message.Message, zon
 
 
 def _record_texts(node: Node, rdtype: str) -> list[str]:
-    if rdtype == "A":
-        return list(node.a)
-    if rdtype == "AAAA":
-        return list(node.aaaa)
+    if rdtype in ("A", "AAAA"):
+        return list(node.a if rdtype == "A" else node.aaaa)
     if rdtype == "CAA":
         return [f"{flags} {tag} {_quoted(value)}" for flags, tag, value in node.caa]
     if rdtype == "TLSA":
@@ -186,10 +183,6 @@ def _record_texts(node: Node, rdtype: str) -> list[str]:
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _add(response: dns.message.Message, owner: dns.name.Name, ttl: int, rdtype: str, texts: list[str]) -> None:
-    response.answer.append(dns.rrset.from_text_list(owner, ttl, "IN", rdtype, texts))
 
 
 def _add_soa(response: dns.message.Message) -> None:

@@ -131,7 +131,11 @@ async def run_fleet(directory: Path, *, cases: Sequence[DemoCase] = CASES) -> As
     """
     os.makedirs(directory, exist_ok=True)
     async with run_servers(cases) as servers:
-        async with serve_dns(_zone(servers.rows), ONLY_ADDRESS) as dns:
+        zone: dict[str, Node] = {}
+        for row in servers.rows:
+            if row.host not in row.addresses:
+                zone |= records(_a_label(row.host), row.addresses, row.case.dns)
+        async with serve_dns(zone, ONLY_ADDRESS) as dns:
             _write_files(directory, servers.rows, servers.pki)
             yield Fleet(directory, dns.text, servers.rows, servers.skipped, servers.time_servers)
 
@@ -305,14 +309,6 @@ def _a_label(host: str) -> str:
     import idna
 
     return host if host.isascii() else idna.encode(host).decode()
-
-
-def _zone(rows: Sequence[FleetRow]) -> dict[str, Node]:
-    zone: dict[str, Node] = {}
-    for row in rows:
-        if row.host not in row.addresses:
-            zone |= records(_a_label(row.host), row.addresses, row.case.dns)
-    return zone
 
 
 # --- files -------------------------------------------------------------------------------------------

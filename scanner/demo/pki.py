@@ -96,13 +96,10 @@ def new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def name(common_name: str | None, *, organization: str | None = ORGANIZATION, unit: str | None = None) -> x509.Name:
-    """Return a distinguished name of up to three attributes."""
-    attributes = ((NameOID.ORGANIZATION_NAME, organization), (NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
-    parts = [x509.NameAttribute(oid, value) for oid, value in attributes if value is not None]
-    if common_name is not None:
-        parts.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))
-    return x509.Name(parts)
+def name(common_name: str | None, *, organization: str | None = ORGANIZATION) -> x509.Name:
+    """Return a distinguished name of up to two attributes."""
+    attributes = ((NameOID.ORGANIZATION_NAME, organization), (NameOID.COMMON_NAME, common_name))
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes if value is not None])
 
 
 def _alternative_names(names: Iterable[str]) -> x509.SubjectAlternativeName:

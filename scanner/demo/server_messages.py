@@ -99,11 +99,6 @@ def certificate(chain: Sequence[bytes]) -> bytes:
     return handshake(11, len(entries).to_bytes(3) + entries)
 
 
-def certificate_status(response: bytes) -> bytes:
-    """Return a CertificateStatus message (RFC 6066 section 8); ``response`` may be any bytes."""
-    return handshake(22, b"\x01" + len(response).to_bytes(3) + response)
-
-
 def server_key_exchange(
     key: PrivateKey, version: int, hello: ClientHello, server_random: bytes, scheme: int | None = None
 ) -> bytes:
@@ -160,7 +155,8 @@ def server_flight(
         certificate(credential.chain),
     ]
     if staple is not None and stapling:
-        messages.append(certificate_status(staple))
+        # CertificateStatus (RFC 6066 section 8)
+        messages.append(handshake(22, b"\x01" + len(staple).to_bytes(3) + staple))
     if suite.signs:
         messages.append(server_key_exchange(credential.key, version, hello, server_random, scheme))
     messages.append(handshake(14, b""))  # ServerHelloDone

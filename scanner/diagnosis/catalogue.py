@@ -86,6 +86,14 @@ def translated(language: str) -> Mapping[str, Any]:
 
 
 @cache
+def cause_texts() -> Mapping[str, Mapping[str, str]]:
+    """Return ``scanner/data/causes.toml``: title, means and tell of each cause."""
+    import tomllib  # a scan needs none of it
+
+    return tomllib.loads(shipped("causes.toml").decode())
+
+
+@cache
 def words_of(code: str, language: str = ENGLISH) -> Words:
     """Return the words on ``code``; English ones if the language has none for it."""
     entry = CODES[code]

@@ -105,11 +105,10 @@ def conclude(target: Target, entries: Iterable[Entry], resolver: str | None, lan
 
 
 class _Outline(Struct, frozen=True):
-    """Claims merged by code: entries in order of precedence, their evidence as JSON, and a key that claims with other words do not
-    have."""
+    """Claims merged by code: entries in order of precedence, and a key that claims with other words, or with other evidence than
+    another path, do not have."""
 
     entries: list[Entry]
-    evidence: list[dict[str, Any]]
     key: str
 
 
@@ -158,9 +157,8 @@ def _outline(report: ChainReport) -> _Outline:
     merged: dict[str, Entry] = {}
     merge(merged, report.claims, None)
     entries = sorted(merged.values(), key=lambda entry: rank(entry.code))
-    evidence = [_evidence(entry) for entry in entries]
     key = repr([(entry.code, entry.severity, *_without_path(entry)) for entry in entries])
-    report.outline = outline = _Outline(entries, cast(Any, safe_value(evidence)), key)
+    report.outline = outline = _Outline(entries, key)
     return outline
 
 
@@ -198,11 +196,11 @@ def _like(placeholder: str, name: str) -> str:
 
 
 def _for_target(template: _Template, outline: _Outline, target: Target, address: str) -> Conclusion:
-    """Return a conclusion with a target's names in the places of placeholders, and its own evidence."""
+    """Return a conclusion with a target's names in the places of placeholders, and its own paths in the evidence."""
     kept = template.conclusion
     records: list[DiagnosisRecord] = [
-        {**record, "evidence": evidence, "endpoints": [address]}
-        for record, evidence in zip(kept.records, outline.evidence, strict=True)
+        {**record, "evidence": _with_paths(record["evidence"], entry), "endpoints": [address]}
+        for record, entry in zip(kept.records, outline.entries, strict=True)
     ]
     clients = kept.clients
     if template.fields or template.in_clients:
@@ -213,6 +211,18 @@ def _for_target(template: _Template, outline: _Outline, target: Target, address:
         if template.in_clients:
             clients = {client: _with_names(said, names) for client, said in clients.items()}
     return Conclusion(records, clients, kept.first, kept.healthy)
+
+
+def _with_paths(evidence: dict[str, Any], entry: Entry) -> dict[str, Any]:
+    """Return evidence as JSON, equal to that of ``entry`` but for the paths, with the paths of ``entry``."""
+    own = _with_path(evidence, entry.evidence)
+    if entry.further:
+        own = {**own, "also": [_with_path(*pair) for pair in zip(evidence["also"], entry.further, strict=True)]}
+    return own
+
+
+def _with_path(evidence: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    return {**evidence, "path": safe_value(own["path"])} if "path" in own else evidence
 
 
 def _with_names(sentence: str, names: Sequence[tuple[str, str]]) -> str:

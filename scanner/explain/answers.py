@@ -5,13 +5,11 @@ Answers are dictionaries in the form of ``--json``; ``kind`` distinguishes them.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final, Literal, TypedDict
 
-from scanner.diagnosis.catalogue import CAUSES, CODES, Code, translated, words_of
+from scanner.diagnosis.catalogue import CAUSES, CODES, Code, cause_texts, translated, words_of
 from scanner.diagnosis.clients.predict import predict
 from scanner.diagnosis.wording import Wording
 from scanner.explain.fixes import recipes_for
@@ -199,15 +197,9 @@ def cause_answer(name: str, language: str = ENGLISH) -> CauseAnswer:
     }
 
 
-@cache
-def causes() -> Mapping[str, Mapping[str, str]]:
-    """Return ``scanner/data/causes.toml``: title, means and tell of each cause."""
-    return tomllib.loads(files("scanner").joinpath("data/causes.toml").read_text("utf-8"))
-
-
 def cause_words(name: str, language: str = ENGLISH) -> Mapping[str, str]:
     """Return title, means and tell of the cause ``name``."""
-    words: Mapping[str, str] = (causes() if language == ENGLISH else translated(language)["causes"])[name]
+    words: Mapping[str, str] = (cause_texts() if language == ENGLISH else translated(language)["causes"])[name]
     return words
 
 
@@ -258,12 +250,9 @@ def _error_answer(interpretation: Interpretation, language: str) -> ErrorAnswer:
 
 
 def _recognised_records(interpretation: Interpretation) -> list[RecognisedRecord]:
-    found: list[RecognisedRecord] = [
-        {"whose": known.group, "name": known.name, "number": known.number} for known in interpretation.recognised.errors
-    ]
-    found += [
-        {"whose": "alert", "name": alert_name(number), "number": number} for number in interpretation.recognised.alerts
-    ]
-    return found + [
-        {"whose": "http", "name": f"HTTP {number}", "number": number} for number in interpretation.recognised.statuses
+    found = interpretation.recognised
+    return [
+        *(RecognisedRecord(whose=known.group, name=known.name, number=known.number) for known in found.errors),
+        *(RecognisedRecord(whose="alert", name=alert_name(number), number=number) for number in found.alerts),
+        *(RecognisedRecord(whose="http", name=f"HTTP {number}", number=number) for number in found.statuses),
     ]

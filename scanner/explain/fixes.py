@@ -5,10 +5,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 from msgspec import Struct
+
+from scanner.shipped import shipped
 
 # In the order in which they are shown
 SOFTWARE: Final[Mapping[str, str]] = {
@@ -37,7 +38,7 @@ class Recipe(Struct, frozen=True):
 @cache
 def recipes() -> tuple[Recipe, ...]:
     """Return all recipes, in the order of the file."""
-    table: dict[str, dict[str, Any]] = tomllib.loads(files("scanner").joinpath("data/fixes.toml").read_text("utf-8"))
+    table: dict[str, dict[str, Any]] = tomllib.loads(shipped("fixes.toml").decode())
     return tuple(
         Recipe(
             id=identifier,

@@ -13,11 +13,11 @@ import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 from msgspec import Struct
 
+from scanner.shipped import shipped
 from scanner.tls.registry_names import alert_name
 
 # A Java stack trace with all its causes has some thousand lines, the first and last of which name the error.
@@ -66,12 +66,12 @@ def sanitise(text: str) -> str:
 @cache
 def meanings_table() -> Mapping[str, Any]:
     """Return ``scanner/data/meanings.toml``."""
-    return tomllib.loads(files("scanner").joinpath("data/meanings.toml").read_text("utf-8"))
+    return tomllib.loads(shipped("meanings.toml").decode())
 
 
 @cache
 def _errors() -> Mapping[str, Mapping[str, Any]]:
-    table: dict[str, Any] = json.loads(files("scanner").joinpath("data/client-errors.json").read_text("utf-8"))
+    table: dict[str, Any] = json.loads(shipped("client-errors.json"))
     return table
 
 
@@ -385,9 +385,8 @@ def _errors_by_name_or_code(text: str) -> Iterator[KnownError]:
     reasons = _reasons()
     for pattern in (_REASON, _PYTHON, _NODE):
         for found in pattern.finditer(text):
-            known = reasons.get(alphanumerics(found[1])) or reasons.get(
-                alphanumerics(found[1]).replace("ssltlsalert", "sslv3alert")
-            )
+            reason_text = alphanumerics(found[1])
+            known = reasons.get(reason_text) or reasons.get(reason_text.replace("ssltlsalert", "sslv3alert"))
             if known is not None and f"ERR_SSL_{found[1]}" not in names:
                 yield known
 

@@ -5,7 +5,7 @@ Findings come from files that anybody may have written: what is missing or of an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from scanner.fleet.correlate.domains import registrable
@@ -31,6 +31,11 @@ def identity(finding: Mapping[str, Any]) -> Identity:
 
 def _plain(value: Any) -> Any:
     return value if value is None or type(value) in (str, int) else str(value)
+
+
+def records_in(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects in a JSON array; none if ``value`` is something else."""
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
 
 
 def domain_of(finding: Mapping[str, Any]) -> str | None:

@@ -18,7 +18,7 @@ from typing import Final
 
 from scanner.errors import TlsweepError
 from scanner.inventory.hosts import Unusable, embedded_ipv4, parse_address, parse_name
-from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, decode, open_binary
+from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, decode, open_named
 from scanner.model.evidence import InvalidRow, Target
 from scanner.text import quoted
 
@@ -157,12 +157,7 @@ def load_exclusions(paths: Iterable[str]) -> Exclusions:
 
 
 def _load(path: str, exclusions: Exclusions) -> None:
-    shown = "standard input" if path == "-" else quoted(path, 200)[1:-1]
-    try:
-        file = open_binary(path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ExclusionError(f"cannot read the exclusions {shown}: {reason}") from error
+    file, shown = open_named(path, ExclusionError, "the exclusions ")
     number = 0
     try:
         for batch in batches_of_lines(blocks(file), MAX_LINE):

@@ -78,12 +78,7 @@ def parse_address(text: str) -> str:
 
 def parse_name(text: str) -> str:
     """Return a host name as lower-case A-labels without a final dot (IDNA 2008 with the mapping of UTS #46)."""
-    if text.isascii():
-        name = text.lower()
-    else:
-        name = _idna(text)
-    if name.endswith("."):
-        name = name[:-1]
+    name = (text.lower() if text.isascii() else _idna(text)).removesuffix(".")
     if len(name) <= MAX_NAME and _NAME.fullmatch(name) is not None:
         return name
     raise Unusable(_reason_for_refusal(name, text))

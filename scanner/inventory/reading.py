@@ -8,9 +8,9 @@ from typing import BinaryIO, Final
 
 from scanner.inventory.jsonlines import parse_json_lines
 from scanner.inventory.row_parser import MAX_LINE, NumberedLines, ProtocolLike, RowCells, RowParser, invalid, too_long
-from scanner.inventory.shapes import CsvColumns, InventoryError, JsonLines, separator_line, shape_of, strip_comment
+from scanner.inventory.shapes import CsvColumns, InventoryError, separator_line, shape_of, strip_comment
 from scanner.inventory.table import parse_table
-from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, decode, open_binary
+from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, decode, open_named
 from scanner.model.evidence import InvalidRow, Target
 from scanner.text import quoted
 
@@ -34,17 +34,12 @@ def read_inventory(
     Raises ``InventoryError`` at once if the file cannot be opened, has no rows, or is a table without a host
     column. After that, every row is a ``Target`` or an ``InvalidRow`` and nothing is raised.
     """
-    shown = "standard input" if path == "-" else quoted(path, 200)[1:-1]
     if default_protocol not in protocols:
         raise InventoryError(f"the protocol {quoted(default_protocol)} is not known")
     if default_port is not None and not 1 <= default_port <= 65535:
         raise InventoryError(f"the port {default_port} is not a number from 1 to 65535")
     parser = RowParser(default_protocol, default_port, protocols)
-    try:
-        file = open_binary(path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InventoryError(f"cannot read the inventory {shown}: {reason}") from error
+    file, shown = open_named(path, InventoryError, "the inventory ")
     rows = _rows(file, parser, shown)
     first = next(rows, None)  # raises InventoryError if the file as a whole cannot be used
     if first is None:
@@ -150,7 +145,7 @@ def _shaped(lines: NumberedLines, parser: RowParser) -> _Rows:
         if isinstance(shape, CsvColumns):
             return parse_table(lines, shape, parser)
         lines = chain([(number, raw)], lines)
-        return parse_json_lines(lines, parser) if isinstance(shape, JsonLines) else _plain(lines, parser)
+        return parse_json_lines(lines, parser) if shape == "json" else _plain(lines, parser)
     return iter(())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -92,7 +93,9 @@ class RowParser:
         if ":" in host_text or "/" in host_text or "@" in host_text:
             scheme, host_text, host_port = _split_host_cell(host_text)
         if scheme is not None and scheme not in self._protocols:
-            raise Unusable(self._reason_for_scheme(scheme))
+            if scheme in ("http", "ws"):
+                raise Unusable(f"{scheme}:// is not TLS: write https://, or the host alone")
+            raise Unusable(f"the scheme {quoted(scheme)} is no protocol that is known")
 
         if host_text:
             host, is_ip = parse_host(host_text)
@@ -138,11 +141,6 @@ class RowParser:
             raise Unusable(f"protocol {protocol} has no usual port: name one")
         return default
 
-    def _reason_for_scheme(self, scheme: str) -> str:
-        if scheme in ("http", "ws"):
-            return f"{scheme}:// is not TLS: write https://, or the host alone"
-        return f"the scheme {quoted(scheme)} is no protocol that is known"
-
 
 def invalid(row: int, line: int | None, reason: str, cells: RowCells, tags: dict[str, Any]) -> InvalidRow:
     """Return the record of a row that cannot be probed, without the passwords in its URLs."""
@@ -178,10 +176,7 @@ def _split_host_cell(text: str) -> tuple[str | None, str, str | None]:
             raise Unusable(f"{quoted(text)} is a network: networks are not expanded")
         return None, host, port
     scheme = before.lower()
-    authority = rest
-    for end in "/?#":
-        authority = authority.partition(end)[0]
-    host, port = split_host_port(authority.rpartition("@")[2])
+    host, port = split_host_port(re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2])
     if not host:
         raise Unusable(f"the URL {quoted(_without_userinfo(text))} names no host")
     # "https://host:/" is allowed by RFC 3986 section 3.2.3 and means the default port

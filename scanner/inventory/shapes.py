@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -28,6 +28,7 @@ DELIMITERS: Final = ",;\t"
 MAX_COLUMNS: Final = 16_384
 
 _URL_LINE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^,;\s]*/\S*", re.ASCII)
+_COMMENT: Final = re.compile(r"\s#")
 _SEPARATOR_LINE: Final = re.compile(r"sep=([,;\t])", re.IGNORECASE)
 
 
@@ -50,14 +51,6 @@ class CsvColumns(Struct, frozen=True):
     unnamed: tuple[tuple[str, int], ...]  # columns without a name: become tags only where they are not empty
 
 
-class JsonLines(Struct, frozen=True):
-    """One JSON object per line."""
-
-
-class PlainLines(Struct, frozen=True):
-    """One host per line."""
-
-
 def separator_line(text: str) -> str | None:
     """Return the delimiter of a spreadsheet's ``sep=;`` line, which precedes the header; ``None`` for other lines."""
     match = _SEPARATOR_LINE.fullmatch(text.strip(" \r"))
@@ -69,16 +62,12 @@ def strip_comment(text: str) -> str:
     text = text.strip()
     if "#" not in text:
         return text
-    if text[0] == "#":
-        return ""
-    for position, character in enumerate(text):
-        if character == "#" and text[position - 1].isspace():
-            return text[:position].rstrip()
-    return text
+    return "" if text[0] == "#" else _COMMENT.split(text, maxsplit=1)[0].rstrip()
 
 
-def shape_of(first_line: str, delimiter: str | None = None) -> CsvColumns | JsonLines | PlainLines:
-    """Return the format of an inventory whose first line that is not a comment is ``first_line``.
+def shape_of(first_line: str, delimiter: str | None = None) -> CsvColumns | Literal["json", "plain"]:
+    """Return the format of an inventory whose first line that is not a comment is ``first_line``: a table, or one JSON object
+    or one host per line.
 
     ``delimiter`` is that of a preceding ``sep=`` line. Raises ``InventoryError`` for a table without a host column.
     """
@@ -86,7 +75,7 @@ def shape_of(first_line: str, delimiter: str | None = None) -> CsvColumns | Json
     if text == "{" or text.startswith(("[{", "[ {")) or text == "[":
         raise InventoryError("looks like one JSON document: give one object a line (NDJSON)")
     if text.startswith("{"):
-        return JsonLines()
+        return "json"
     best: list[str] = []
     used = ","
     for candidate in delimiter or DELIMITERS:
@@ -102,7 +91,7 @@ def shape_of(first_line: str, delimiter: str | None = None) -> CsvColumns | Json
             f"is a table without a host column: a header must name one of {', '.join(HOST_NAMES + ADDRESS_NAMES)}"
             f" (its first line is {quoted(', '.join(names))})"
         )
-    return PlainLines()
+    return "plain"
 
 
 def _header_cells(line: str, delimiter: str) -> list[str]:

@@ -87,6 +87,10 @@ class DnsStatus(StrEnum):
     MALFORMED = "MALFORMED"  # answers came and none could be read
 
 
+# What the zone itself says; any other status may be the resolver's fault, or the network's.
+SETTLED_STATUSES = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
+
+
 class DnsAnswer(Struct, frozen=True):
     """What resolving one name brought.
 

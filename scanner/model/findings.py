@@ -34,6 +34,8 @@ Cause = Literal[
     "certificate-transparency",
 ]
 
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
 # The fifteen, in order of precedence: the order in which a connection meets them.
 CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)
 

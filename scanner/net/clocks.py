@@ -75,13 +75,7 @@ class LoopClock(trio.abc.Clock):
 
 
 class WallClock:
-    """Seconds since the epoch: the system's clock at the start, counted on by the boot clock.
-
-    ``offset`` is wall time less boot time; processes of one run share it, so that all are on one scale. ``wall`` and ``boot``
-    read the two clocks.
-    """
-
-    __slots__ = ("_boot", "_seen", "_wall", "offset")
+    """Seconds since the epoch by the boot clock. ``offset`` is wall time less boot time, which processes of one run share."""
 
     def __init__(
         self,

@@ -126,20 +126,15 @@ class Completer:
         """Complete a handshake on one connection to ``address``, or more where ALPN is refused. Raises ``OutOfResources`` only."""
         present = request.present and self._files[0] is not None
         begun = trio.current_time()
-        first, *others = _offers(service.alpn)
-        result = await self._once(address, service, request, timing, self._context(first, present))
-        for offered in others:
-            if result.alert == _NO_APPLICATION_PROTOCOL:
-                result = await self._once(address, service, request, timing, self._context(offered, present))
+        offers = list(_offers(service.alpn))
+        while True:
+            connection = _CompletedConnection(service, request, self._clock)
+            result = await connection.run(address, self._context(offers.pop(0), present), timing)
+            if not offers or result.alert != _NO_APPLICATION_PROTOCOL:
+                break
         return replace(
             result, presented=present, offered=self._presented if present else (), seconds=trio.current_time() - begun
         )
-
-    async def _once(
-        self, address: str, service: TargetService, request: CompletionRequest, timing: Timing, context: ssl.SSLContext
-    ) -> Completion:
-        connection = _CompletedConnection(service, request, self._clock)
-        return await connection.run(address, context, timing)
 
 
 def _offers(alpn: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], ...]:

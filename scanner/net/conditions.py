@@ -27,9 +27,8 @@ from typing import Final
 
 import trio
 
-from scanner.model.evidence import CONNECT_FAILURES, Evidence, Failure
+from scanner.model.evidence import CONNECT_FAILURES, SETTLED_STATUSES, Evidence, Failure
 from scanner.net.clocks import LoopClock
-from scanner.net.dns.outcomes import SETTLED
 from scanner.net.outage import OutageMonitor, Server
 from scanner.net.sockets import EXHAUSTED, GLOBAL_IPV6, has_route, open_stream
 
@@ -90,10 +89,7 @@ class Conditions:
         return not await self.outages.network_returns(lambda: has_network(loopback=loopback))
 
     async def doubt(self, evidence: Evidence, mark: Mark, *, first: bool) -> str | None:
-        """Return why a failure may not be the target's doing, in words; ``None`` where it is. Waits until that is known.
-
-        ``first``: the target has not been probed before, so what has passed since is found by probing again.
-        """
+        """Return, once known, why a failure may not be the target's doing; ``first``: it has not been probed before."""
         if not has_failures(evidence):
             self.reached(evidence, mark)
             return None
@@ -118,10 +114,7 @@ class Conditions:
 
 
 def has_network(*, loopback: bool = False, routes: str = "/proc/net/route") -> bool:
-    """Return True if this machine has a route to anywhere; with ``loopback``, to itself. Nothing is sent.
-
-    Where the system has no table of routes it is taken to have one.
-    """
+    """Return True if this machine has a route to anywhere (``loopback``: to itself), or no table of routes. Sends nothing."""
     if loopback:
         return has_route("127.0.0.1")
     try:
@@ -134,7 +127,7 @@ def has_network(*, loopback: bool = False, routes: str = "/proc/net/route") -> b
 
 def has_failures(evidence: Evidence) -> bool:
     """Return True if something failed that a pause or an outage of this machine could have caused."""
-    if evidence.dns is not None and evidence.dns.status not in SETTLED:
+    if evidence.dns is not None and evidence.dns.status not in SETTLED_STATUSES:
         return True
     for endpoint in evidence.endpoints:
         if endpoint.probe.failure is not None:

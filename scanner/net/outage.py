@@ -92,19 +92,6 @@ class Connect(Protocol):
 class _Family:
     """What is known about one address family (loopback apart)."""
 
-    __slots__ = (
-        "answered",
-        "changed",
-        "down",
-        "last_answer",
-        "moments",
-        "name",
-        "outages",
-        "tested",
-        "turn",
-        "waiting",
-    )
-
     def __init__(self, name: str) -> None:
         self.name = name
         self.answered: deque[Server] = deque(maxlen=REMEMBERED)
@@ -234,10 +221,7 @@ class OutageMonitor:
             return True
 
     async def settle(self, address: str, begun: float) -> Outage | None:
-        """Wait until it is known whether a failure to reach ``address`` was due to an outage, and return that; else ``None``.
-
-        ``begun`` is when the probe began; it has just ended.
-        """
+        """Wait until it is known whether an outage failed the probe of ``address`` since ``begun``; return it or ``None``."""
         family, ended = self._family(address), self._now()
         if family.down is None and not family.knows_servers():
             return family.overlapping(begun, ended)

@@ -52,8 +52,7 @@ _MOST_SHORTAGES: Final = 300
 
 
 class PacingStatistics(Struct, frozen=True):
-    """Counts of one moment. ``limit`` is the concurrency in force, which is below the one asked for after the machine ran out of
-    files, and while memory is short."""
+    """Counts of one moment. ``limit`` is the concurrency in force, lowered while files or memory are short."""
 
     in_flight: int
     peak_in_flight: int

@@ -100,8 +100,7 @@ class Prober:
         dialogue: Dialogue | None,
         timing: Timing,
     ) -> Probe:
-        """Probe ``address`` (an IP literal) on one connection. Raises ``OutOfResources`` only; a peer's faults, and ours, are in
-        the result."""
+        """Probe ``address`` on one connection; all faults are in the result. Raises ``OutOfResources`` only."""
         ready = current_readiness()
         connection = Connection(offer, sni, ready, self._large)
         conn = self.handshake(offer, sni, alpn)

@@ -61,8 +61,7 @@ class NtpServer(Struct, frozen=True):
 
 
 class NtpAnswer(Struct, frozen=True):
-    """The answer of a server, or why there is none. ``time`` is its clock and ``local`` ours at one moment (seconds since the epoch,
-    both at the middle of the exchange); ``delay`` is how long the exchange took."""
+    """A server's clock (``time``) and ours at the middle of the exchange, which took ``delay`` seconds, or why there is none."""
 
     host: str
     address: str | None = None
@@ -112,10 +111,7 @@ def question(cookie: bytes) -> bytes:
 
 
 def read_untrusted(data: bytes, cookie: bytes, sent: float, received: float) -> tuple[float, float, int]:
-    """Return (server's time less ours, delay, stratum) of an answer, in seconds. Raises ``NtpError``.
-
-    ``sent`` and ``received`` are our clock as the question left and the answer came (T1 and T4 of RFC 4330).
-    """
+    """Return (server's time less ours, delay, stratum) for T1 ``sent`` and T4 ``received`` (RFC 4330). Raises ``NtpError``."""
     if len(data) < _PACKET.size:
         raise NtpError(f"{len(data)} bytes are no NTP packet")
     first, stratum, _, _, root_delay, root_dispersion, reference, _, originate, receive, transmit = _PACKET.unpack_from(
@@ -143,8 +139,7 @@ def read_untrusted(data: bytes, cookie: bytes, sent: float, received: float) -> 
 
 
 def _seconds(timestamp: bytes) -> float:
-    """Return an NTP timestamp as seconds since the Unix epoch; its first bit says whether its era ends in 2036 or is the next one
-    (RFC 4330 section 3)."""
+    """Return an NTP timestamp as Unix time; its first bit tells the era (RFC 4330 section 3)."""
     whole, fraction = _TIMESTAMP.unpack(timestamp)
     return float(whole - _EPOCH + (0 if whole & 0x80000000 else _ERA) + fraction / _ERA)
 

@@ -74,10 +74,7 @@ def open_socket(address: str) -> socket.socket | None:
 
 
 def has_route(address: str, port: int = 9) -> bool:
-    """Return True if this machine has a route and a source address for ``address``; also where it has no file to find out.
-
-    Connecting a datagram socket looks both up and sends nothing.
-    """
+    """Return True if there is a route for ``address`` or no file to find out; connecting a datagram socket sends nothing."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.connect((address, port))
@@ -96,10 +93,7 @@ async def send(ready: Readiness, sock: socket.socket, data: bytes, deadline: flo
 
 
 async def receive(ready: Readiness, sock: socket.socket, deadline: float) -> bytes:
-    """Return what has arrived, at most ``READ_SIZE``; ``b""`` at the end. No checkpoint where something is there.
-
-    Raises ``DeadlinePassed`` and ``OSError``.
-    """
+    """Return at most ``READ_SIZE`` bytes, ``b""`` at the end; no checkpoint if some are there. Raises ``DeadlinePassed``, ``OSError``."""
     while True:
         try:
             return sock.recv(READ_SIZE)

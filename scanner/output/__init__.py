@@ -28,14 +28,13 @@ from scanner.output.writer import (
     OutputFull,
     OutputLost,
     Writer,
-    WriterStatistics,
     check_output,
     open_output,
 )
 
 __all__ = [
     "BAD_SHAPE_ERRORS", "Completed", "MAX_FINDING_LINE", "NotFindings", "OutputClosed", "OutputError", "OutputExists",
-    "OutputFull", "OutputLost", "Unreadable", "Writer", "WriterStatistics", "certificates_in", "check_output", "completed",
+    "OutputFull", "OutputLost", "Unreadable", "Writer", "certificates_in", "check_output", "completed",
     "dumps_line", "list_of_findings", "open_output", "read_batches", "read_certificates", "read_findings", "read_part",
     "repair_torn_tail",
 ]  # fmt: skip

@@ -8,7 +8,6 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import BinaryIO, Final, TextIO, cast
 
 from scanner.output.writer import OutputClosed, OutputError, OutputExists, Writer, compressor_for, open_output
@@ -63,9 +62,7 @@ class Draft:
     def __enter__(self) -> Draft:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
         if self._temporary is not None:
             os.unlink(self._temporary)

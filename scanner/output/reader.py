@@ -12,8 +12,8 @@ import orjson
 from msgspec import Struct
 
 from scanner.errors import TlsweepError
-from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary
-from scanner.model.findings import SCHEMA
+from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_binary, open_named
+from scanner.model.findings import OUTCOMES, SCHEMA
 from scanner.text import printable, quoted, shorten
 
 # A finding has a few KB, with a hundred addresses and long chains some hundred KB. Longer lines are not findings.
@@ -32,7 +32,7 @@ BAD_SHAPE_ERRORS: Final = (
     KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError
 )  # fmt: skip
 
-_OUTCOMES: Final = frozenset(("ok", "warn", "fail", "invalid"))
+_OUTCOMES: Final = frozenset(OUTCOMES)
 _SHAPE: Final = itemgetter("schema", "outcome", "target")
 _SCHEMAS: Final = frozenset((SCHEMA,))
 _OBJECTS: Final = frozenset((dict,))
@@ -177,12 +177,7 @@ def _part(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
 
 
 def _read(path: str, start: int, end: int | None, make: Make[Any], batch_bytes: int) -> Iterator[Batch[Any]]:
-    shown = "standard input" if path == "-" else quoted(path, 200)[1:-1]
-    try:
-        file = open_binary(path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise NotFindings(f"cannot read {shown}: {reason}") from error
+    file, shown = open_named(path, NotFindings)
     number = 0
     found = False
     try:
@@ -224,7 +219,6 @@ def _batches(lists: Iterable[list[bytes]], least: int) -> Iterator[list[bytes]]:
     """Yield lines in lists of ``least`` bytes or a little more; the last one may have less."""
     batch: list[bytes] = []
     size = 0
-    broken: StreamBroken | None = None
     try:
         for lines in lists:
             step = max(1, len(lines) * least // sum(map(len, lines)))
@@ -235,12 +229,12 @@ def _batches(lists: Iterable[list[bytes]], least: int) -> Iterator[list[bytes]]:
                 if size >= least:
                     yield batch
                     batch, size = [], 0
-    except StreamBroken as error:
-        broken = error
+    except StreamBroken:
+        if batch:
+            yield batch
+        raise
     if batch:
         yield batch
-    if broken is not None:
-        raise broken
 
 
 def list_of_findings(findings: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -40,9 +40,7 @@ class Completed:
         if not isinstance(row, int) or not 0 <= row < MAX_ROW:
             self.unreadable += 1
             return
-        identity = _identity(
-            target.get("host"), target.get("port"), target.get("protocol"), target.get("sni"), target.get("address")
-        )
+        identity = _identity(*map(target.get, ("host", "port", "protocol", "sni", "address")))
         number, slot = divmod(row, _PAGE)
         page = self._pages.setdefault(number, {})
         page[slot] = identity
@@ -61,11 +59,8 @@ class Completed:
         known = page.get(slot, 0) if isinstance(page, dict) else page[slot]
         if known == 0:
             return "todo"
-        if isinstance(row, Target):
-            identity = _identity(row.host, row.port, row.protocol, row.sni, row.address)
-        else:
-            identity = _identity(row.host, row.port, row.protocol, None, None)
-        return "done" if known == identity else "changed"
+        sni, address = (row.sni, row.address) if isinstance(row, Target) else (None, None)
+        return "done" if known == _identity(row.host, row.port, row.protocol, sni, address) else "changed"
 
 
 def _identity(*parts: object) -> int:

@@ -11,10 +11,9 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any, BinaryIO, Final, TextIO, cast
-
-import orjson
-from msgspec import Struct
 
 from scanner.errors import TlsweepError
 from scanner.output.encoding import dumps_line
@@ -52,30 +51,16 @@ class OutputClosed(OutputError):
     """The reader at the other end of the pipe has gone."""
 
 
-class WriterStatistics(Struct, frozen=True):
-    """Counts of a writer; ``bytes`` are counted before compression."""
-
-    lines: int
-    bytes: int
-    writes: int
-
-
-def _gzip_member(lines: bytes) -> bytes:
-    return zlib.compress(lines, level=6, wbits=31)
-
-
-def _zstd_frames() -> Callable[[bytes], bytes]:
-    import zstandard
-
-    return zstandard.ZstdCompressor(level=3).compress
-
-
 def compressor_for(path: str) -> Callable[[bytes], bytes] | None:
     """Return what compresses lines to a gzip member (RFC 1952) or zstd frame (RFC 8878), by the suffix of ``path``, if it has one."""
     lower = path.lower()
     if lower.endswith(".gz"):
-        return _gzip_member
-    return _zstd_frames() if lower.endswith(".zst") else None
+        return partial(zlib.compress, level=6, wbits=31)
+    if not lower.endswith(".zst"):
+        return None
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=3).compress
 
 
 class Writer:
@@ -112,9 +97,6 @@ class Writer:
         self._flushed_at = clock()
         self._closed = False
         self._failure: OutputError | None = None
-        self._lines = 0
-        self._bytes = 0
-        self._writes = 0
         self.before: Writer | None = None
 
     def __enter__(self) -> Writer:
@@ -125,24 +107,12 @@ class Writer:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add one record; it reaches the file with the next flush at the latest."""
-        try:
-            line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-        except TypeError:
-            line = dumps_line(record)
-        size = len(line)
-        self._buffer.append(line)
-        self._buffered_bytes += size
-        self._lines += 1
-        self._bytes += size
-        if self._buffered_bytes >= FLUSH_BYTES or self._clock() - self._flushed_at >= FLUSH_SECONDS:
-            self.flush()
+        self.write_lines(dumps_line(record))
 
-    def write_lines(self, lines: bytes, count: int) -> None:
-        """Add ``count`` encoded lines, each with its line feed."""
+    def write_lines(self, lines: bytes) -> None:
+        """Add encoded lines, each with its line feed."""
         self._buffer.append(lines)
         self._buffered_bytes += len(lines)
-        self._lines += count
-        self._bytes += len(lines)
         if self._buffered_bytes >= FLUSH_BYTES or self._clock() - self._flushed_at >= FLUSH_SECONDS:
             self.flush()
 
@@ -202,15 +172,11 @@ class Writer:
             if self._owned:
                 self._close_descriptor()
 
-    def statistics(self) -> WriterStatistics:
-        """Return the counts so far, including buffered lines."""
-        return WriterStatistics(self._lines, self._bytes, self._writes)
-
     def _close_descriptor(self) -> None:
         try:
             os.close(self._descriptor)
         except OSError as error:  # network file systems report only now that there is no space
-            self._failure = self._failed(error)
+            self._failure = _output_error(self._shown, error, kept=self._regular)
             raise self._failure from error
 
     def _check_unchanged(self) -> None:
@@ -237,13 +203,13 @@ class Writer:
                 except BlockingIOError:  # a pipe that its other end made non-blocking
                     select.select([], [self._descriptor], [])
                     continue
-                self._writes += 1
                 view = view[written:]
         except OSError as error:
             if self._regular:
                 whole = 0 if self._compress is not None else data.rfind(b"\n", 0, len(data) - len(view)) + 1
-                self._cut(self._size + whole)
-            raise self._failed(error) from error
+                with suppress(OSError):  # if that fails too, ``--resume`` repairs the file
+                    os.ftruncate(self._descriptor, self._size + whole)
+            raise _output_error(self._shown, error, kept=self._regular) from error
         self._size += len(data)
 
     def _write(self, data: memoryview) -> int:
@@ -252,16 +218,6 @@ class Writer:
         self._stream.write(bytes(data))
         self._stream.flush()
         return len(data)
-
-    def _cut(self, size: int) -> None:
-        """Cut off a partial write; if that fails too, ``--resume`` repairs the file."""
-        try:
-            os.ftruncate(self._descriptor, size)
-        except OSError:
-            return
-
-    def _failed(self, error: OSError) -> OutputError:
-        return _output_error(self._shown, error, kept=self._regular)
 
 
 def _output_error(shown: str, error: OSError, *, kept: bool = False) -> OutputError:

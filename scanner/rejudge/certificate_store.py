@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from types import TracebackType
 from typing import Final
 
 from scanner.errors import TlsweepError
@@ -28,7 +27,7 @@ class CertificateStore:
     def __enter__(self) -> CertificateStore:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -71,11 +70,8 @@ class CertificateStore:
 def _temporary() -> sqlite3.Connection:
     # without a name SQLite makes a file that is deleted when it is closed or the process ends
     database = sqlite3.connect("", isolation_level=None)
-    for statement in (
-        "PRAGMA journal_mode = OFF",
-        "PRAGMA synchronous = OFF",
-        "CREATE TABLE certificates (sha256 BLOB PRIMARY KEY, der BLOB NOT NULL) WITHOUT ROWID",
-        "BEGIN",
-    ):
-        database.execute(statement)
+    database.executescript(
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+        "CREATE TABLE certificates (sha256 BLOB PRIMARY KEY, der BLOB NOT NULL) WITHOUT ROWID; BEGIN;"
+    )
     return database

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
+from scanner.fleet.keys import records_in
 from scanner.output import Unreadable
 from scanner.rejudge.judging import Rejudged
 from scanner.text import quoted, shorten
@@ -60,11 +61,9 @@ class ChangeCounts:
 
 def verdict_of(finding: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the outcome, cause and codes of a finding, without texts and evidence."""
-    diagnoses = finding.get("diagnoses")
     codes = [
         (diagnosis.get("code"), diagnosis.get("severity"), diagnosis.get("endpoints"))
-        for diagnosis in (diagnoses if isinstance(diagnoses, list) else ())
-        if isinstance(diagnosis, dict)
+        for diagnosis in records_in(finding.get("diagnoses"))
     ]
     return finding.get("outcome"), finding.get("cause"), codes
 

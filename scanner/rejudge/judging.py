@@ -123,8 +123,6 @@ class Rejudger:
                 run.add(evidence)
                 for witness in recorded_sntp(finding):
                     run.fold.clock.add_witness(witness)
-            except RecordedError:
-                continue  # reported in the third pass
             except Exception:  # noqa: BLE001 - as in the third pass, which reports it
                 continue
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 from msgspec.structs import fields, replace
 
-from scanner.codec.decode import RecordedError, decode
+from scanner.codec.decode import decode
 from scanner.model.config import ScanConfig
 from scanner.run.inputs import JUDGED_BY_CONFIG, JUDGED_BY_INPUTS, RunInputs
 from scanner.text import quoted
@@ -134,6 +134,3 @@ def _kinds() -> dict[str, Any]:
     for name, each in JUDGED_BY_INPUTS.items():
         kinds[name] = tuple[str, ...] if isinstance(getattr(RunInputs(), each), tuple) else str
     return kinds
-
-
-__all__ = ["JudgingOptions", "RecordedError", "JudgingSetup"]

@@ -50,7 +50,8 @@ def build(
 
     Raises ``OutputError``, ``DiffError``, ``UnknownColumn`` and what reading findings raises.
     """
-    csv_path = None if output == "-" or _is_special(output) else csv_name(output)
+    special = output == "-" or (os.path.exists(output) and not os.path.isfile(output))
+    csv_path = None if special else csv_name(output)
     refuse(output, force=force)
     if csv_path is not None:
         refuse(csv_path, force=force)
@@ -70,10 +71,6 @@ def build(
             csv.place()
         draft.place()
         return BuiltReport(output, draft.size, len(kept), collected.picker.offered, named, bool(context["drawn"]))
-
-
-def _is_special(path: str) -> bool:
-    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def csv_name(output: str) -> str:

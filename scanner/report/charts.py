@@ -107,9 +107,9 @@ def _bars(values: Values, series: Sequence[Series], width: int, labels: float) -
     )
 
 
-def _colour(series: Sequence[Series], field: str = "part") -> dict[str, Any]:
+def _colour(series: Sequence[Series]) -> dict[str, Any]:
     return {
-        "field": field,
+        "field": "part",
         "type": "nominal",
         "scale": {
             "domain": [part.name for part in series],

@@ -9,12 +9,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from scanner.fleet.keys import Identity, identity, leaf_of
 from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.output import Unreadable, list_of_findings, read_batches
 from scanner.output.reader import Batch
+from scanner.report.csv_export import CsvExport
 from scanner.report.table_rows import MAX_NAME, Row, name_of, plain, row_of, short_name
 
 # Rows of the table: what a browser sorts and searches without a pause, and what stays below 3 MB with all its evidence.
@@ -37,12 +38,6 @@ MAX_CODES: Final = 1000
 _Split = tuple[list[dict[str, Any]], list[Unreadable]]
 
 
-class Sink(Protocol):
-    """Takes every finding that is not ok, for the CSV file."""
-
-    def add(self, finding: Mapping[str, Any], owner_column: str | None, fresh: bool) -> None: ...
-
-
 class Collected:
     """What is counted and picked."""
 
@@ -63,7 +58,7 @@ class Collected:
         self.last = last if self.last is None else max(self.last, last)
 
     def add(
-        self, findings: Sequence[Mapping[str, Any]], fresh: Container[Identity] = (), sink: Sink | None = None
+        self, findings: Sequence[Mapping[str, Any]], fresh: Container[Identity] = (), sink: CsvExport | None = None
     ) -> None:
         """Count findings and keep those that are worth a row."""
         self.statistics.add_batch(findings)
@@ -79,10 +74,10 @@ class Collected:
 
 
 def collect(
-    paths: Sequence[str], *, by: str | None = None, fresh: Container[Identity] = (), sink: Sink | None = None
+    paths: Sequence[str], *, by: str | None = None, fresh: Container[Identity] = (), sink: CsvExport | None = None
 ) -> Collected:
     """Read all findings once. ``by`` is the column that tells whose a target is, ``None`` looks for one; ``fresh`` are the
-    targets that fail since the last run.
+    targets that fail since the last run; ``sink`` takes every finding that is not ok.
 
     Raises what reading findings raises, and ``UnknownColumn`` for a ``by`` that no finding has.
     """

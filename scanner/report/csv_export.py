@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from scanner.fleet.keys import records_in
 from scanner.output.draft import Draft
 from scanner.report.table_rows import MAX_NAME, MAX_SENTENCE, plain
 
@@ -58,26 +59,19 @@ class CsvExport:
 
 def values_of(finding: Mapping[str, Any], owner_column: str | None, fresh: bool) -> list[str]:
     """Return the cells of a finding, by ``HEADER``."""
-    target, diagnoses = finding.get("target"), finding.get("diagnoses")
+    target = finding.get("target")
     if not isinstance(target, Mapping):
         target = {}
     tags = target.get("tags")
     first: Mapping[str, Any] = {}
     codes = []
-    for one in diagnoses if isinstance(diagnoses, list) else ():
-        if not isinstance(one, Mapping):
-            continue
+    for one in records_in(finding.get("diagnoses")):
         codes.append(plain(one.get("code"), MAX_NAME))
         if not first or (first.get("severity") != "error" and one.get("severity") == "error"):
             first = one
     evidence = first.get("evidence")
     return [
-        plain(target.get("row"), MAX_NAME),
-        plain(target.get("id"), MAX_NAME),
-        plain(target.get("host"), MAX_NAME),
-        plain(target.get("port"), MAX_NAME),
-        plain(target.get("protocol"), MAX_NAME),
-        plain(target.get("address"), MAX_NAME),
+        *(plain(target.get(name), MAX_NAME) for name in ("row", "id", "host", "port", "protocol", "address")),
         plain(tags.get(owner_column), MAX_NAME) if owner_column is not None and isinstance(tags, Mapping) else "",
         plain(finding.get("outcome"), MAX_NAME),
         plain(finding.get("cause"), MAX_NAME),

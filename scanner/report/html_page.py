@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import quote
 
-from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from scanner.report.table_rows import Row
 
@@ -25,16 +25,6 @@ SCRIPT: Final = "report.js"
 
 # Bytes of all rows of the table of findings: the page stays below 3 MB, whatever the findings hold.
 MAX_ROW_BYTES: Final = 2_300_000
-
-
-class _Packaged(BaseLoader):
-    """Loads the templates of this package."""
-
-    def get_source(self, environment: Environment, template: str) -> tuple[str, None, None]:
-        try:
-            return asset(template), None, None
-        except OSError:
-            raise TemplateNotFound(template) from None
 
 
 @cache
@@ -59,7 +49,7 @@ def _hash(text: str) -> str:
 def environment() -> Environment:
     """Return the environment of the templates. Nothing undefined is printed, and everything that is printed is escaped."""
     made = Environment(
-        loader=_Packaged(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=FunctionLoader(asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
     made.filters["number"] = lambda value: f"{value:,}"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
 from msgspec import Struct
 
-from scanner.diagnosis.catalogue import CODES
-from scanner.fleet.stats.counts import GroupCounts, causes_seen, percent
+from scanner.diagnosis.catalogue import CODES, cause_texts
+from scanner.fleet.stats.counts import GroupCounts, causes_seen, most_first, percent
 from scanner.fleet.stats.expiry import Expiry
 from scanner.fleet.stats.run_counts import largest_first
 from scanner.report.changes import Changes, Night
@@ -93,7 +90,7 @@ def causes(total: GroupCounts) -> list[Cause]:
             percent(count.targets, total.findings),
             tuple(
                 (plain(code, MAX_NAME), code_title(code), number)
-                for code, number in sorted(count.codes.items(), key=lambda item: (-item[1], item[0]))[:MAX_CODES]
+                for code, number in most_first(count.codes)[:MAX_CODES]
             ),
         )
         for name, count in causes_seen(total)
@@ -101,14 +98,12 @@ def causes(total: GroupCounts) -> list[Cause]:
     return sorted(found, key=lambda cause: (-cause.primary, -cause.targets))
 
 
-def groups(
-    found: Mapping[str, GroupCounts], limit: int = MAX_GROUPS, *, worst_first: bool = False
-) -> tuple[list[Group], int]:
+def groups(found: Mapping[str, GroupCounts], *, worst_first: bool = False) -> tuple[list[Group], int]:
     """Return groups, the largest first (or those in which most targets fail), and how many are left out."""
     ordered = largest_first(found)
     if worst_first:
         ordered.sort(key=lambda item: -item[1].outcomes["fail"])
-    return [_group(value, counts) for value, counts in ordered[:limit]], max(len(ordered) - limit, 0)
+    return [_group(value, counts) for value, counts in ordered[:MAX_GROUPS]], max(len(ordered) - MAX_GROUPS, 0)
 
 
 def _group(value: str, counts: GroupCounts) -> Group:
@@ -245,9 +240,4 @@ def code_title(code: str) -> str:
 
 def cause_title(name: str) -> str:
     """Return what a cause means, in one line."""
-    return str(_causes().get(name, {}).get("title", ""))
-
-
-@cache
-def _causes() -> Mapping[str, Any]:
-    return tomllib.loads(files("scanner").joinpath("data/causes.toml").read_text("utf-8"))
+    return cause_texts()[name]["title"] if name in cause_texts() else ""

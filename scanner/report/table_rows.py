@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from scanner.model.findings import CAUSES
+from scanner.fleet.keys import records_in
+from scanner.model.findings import CAUSES, SEVERITIES
 from scanner.text import ELLIPSIS, printable, shorten
 
 # Characters of a host name, of a sentence, of a value of evidence. Ours are shorter, but for lists.
@@ -25,7 +26,6 @@ MAX_DIAGNOSES: Final = 8
 MAX_EVIDENCE: Final = 14
 # Lists within lists that are shown. Ours have two.
 MAX_DEPTH: Final = 4
-SEVERITIES: Final = ("error", "warning", "note")
 # Evidence whose values are names of certificates only: the finding has them, a person who reads a page has no use for them.
 _LEFT_OUT: Final = frozenset({"path", "scts", "first_bytes", "version_code", "alert_code", "issuer_key"})
 
@@ -76,8 +76,7 @@ def row_of(finding: Mapping[str, Any], owner_column: str | None = None, *, fresh
         target = {}
     tags = target.get("tags")
     owner = tags.get(owner_column) if isinstance(tags, Mapping) and owner_column is not None else None
-    listed = finding.get("diagnoses")
-    given = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    given = list(records_in(finding.get("diagnoses")))
     diagnoses = tuple(_diagnosis(one) for one in given[:MAX_DIAGNOSES])
     named = next((one for one in diagnoses if one.severity == "error"), diagnoses[0] if diagnoses else None)
     cause = plain(finding.get("cause"), MAX_NAME)

@@ -52,9 +52,9 @@ class ScanOutputs:
         for digest, line in report.certificates:
             if self._certificates is not None and digest not in self.known_certificates:
                 self.known_certificates.add(digest)
-                self._certificates.write_lines(line, 1)
+                self._certificates.write_lines(line)
         if report.lines:
-            self._findings.write_lines(b"".join(report.lines), len(report.lines))
+            self._findings.write_lines(b"".join(report.lines))
         self.counts.merge(report.stats)
         self.fail_on.add_words(report.words)
 

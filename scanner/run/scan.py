@@ -57,6 +57,7 @@ from scanner.net.pacing import Pacer, PacingStatistics, is_loopback
 from scanner.net.sockets import EXHAUSTED
 from scanner.run.date_requests import DateRequests
 from scanner.run.judgement import Judgement, TargetJudgement
+from scanner.run.observed_target import Observed, Verdicts, evidence_alone, observed_bytes
 from scanner.run.post_probe import PostProbeLookups
 from scanner.run.row_queue import RowQueue, RowSource
 from scanner.run.spool import Spool, SpoolError, evidence_bytes, finding_bytes
@@ -64,8 +65,8 @@ from scanner.trust.verdicts import ChainVerdict
 
 # Workers beside those that may be in flight: targets that wait for their own address or for DNS hold no place.
 WAITING_WORKERS: Final = 1000
-# Findings remembered so that a repeated target shares one probe: at about 5 kB each some 10 MB, and never more than 64 MB.
-REMEMBERED: Final = 2048
+# Findings remembered so that a repeated target shares one probe: at about 3.5 kB each some 5 MB, and never more than 64 MB.
+REMEMBERED: Final = 1536
 REMEMBERED_BYTES: Final = 64 << 20
 # Rows that may wait for a target that is in flight, all together; further ones are probed by themselves.
 MAX_SHARING: Final = 50_000
@@ -84,7 +85,6 @@ SETTLED_AT_ONCE: Final = 8
 # Times that a target is probed while what was seen may be this machine's doing: one pause or outage may follow another.
 MAX_ATTEMPTS: Final = 4
 
-Verdicts = Sequence[ChainVerdict | None]  # parallel to the endpoints of some evidence
 TargetKey = tuple[str, int, str, str | None, str | None]
 # What makes two rows one target
 _key_of: Final[Callable[[Target], TargetKey]] = attrgetter("host", "port", "protocol", "sni", "address")
@@ -160,14 +160,14 @@ class Scan:
         # Targets probed a moment ago, whose findings later rows copy; and those being probed, with the rows that wait for them.
         self._recent: Cache[TargetKey, tuple[Finding, int]] = Cache(REMEMBERED, REMEMBERED_BYTES, given_size)
         self._in_flight: dict[TargetKey, list[Target]] = {}
-        # evidence, and whether rows that name the same target wait for it
-        self._held: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
+        # what waits for the fleet
+        self._held: Spool[Observed] = Spool(observed_bytes, on_disk=evidence_alone)
         # targets to be probed again, by the attempt that will be; and whether rows that name the same target wait for it
         self._reprobes: Spool[tuple[Target, bool]] = Spool(lambda item: ROW_BYTES)
         # what failed before anything worked
-        self._early: Spool[tuple[Evidence, bool]] = Spool(lambda item: evidence_bytes(item[0]))
+        self._early: Spool[Observed] = Spool(observed_bytes, on_disk=evidence_alone)
         # what was observed and is to be concluded; the task that does that, while it sleeps; and whether there will be no more
-        self._observed: list[tuple[Evidence, Verdicts, bool]] = []
+        self._observed: list[Observed] = []
         self._observed_bytes = 0
         self._concluder: trio.lowlevel.Task | None = None
         self._all_observed = False
@@ -270,7 +270,8 @@ class Scan:
 
     async def _probe(self, target: Target, services: Services, *, owned: bool, attempt: int) -> None:
         """Observe a target and leave it to be concluded, or keep it for whatever it waits for."""
-        evidence, verdicts = await self._observe(target, services, attempt)
+        observed = await self._observe(target, services, owned=owned, attempt=attempt)
+        evidence = observed.evidence
         if evidence.dns is not None:
             if evidence.dns.doubt is None:
                 self._resolved = True
@@ -281,12 +282,12 @@ class Scan:
             return
         conditions = services.conditions
         if attempt == 1 and conditions is not None and conditions.is_early(evidence):
-            self._early.put((evidence, owned), "early")
+            self._early.put(observed, "early")
             self._early_loopback = self._early_loopback or any(is_loopback(each.address) for each in evidence.endpoints)
             if self._early.waiting >= MAX_EARLY:
                 await self._settle_early(conditions)
             return
-        self._observed.append((evidence, verdicts, owned))
+        self._observed.append(observed)
         self._observed_bytes += evidence_bytes(evidence)
         if self._observed_bytes >= MAX_OBSERVED_BYTES:
             await self._conclude_observed()
@@ -319,17 +320,17 @@ class Scan:
         """Conclude what was observed so far, and then what was held for anything that was learnt by it."""
         batch, self._observed, self._observed_bytes = self._observed, [], 0
         unhealthy = []
-        for evidence, verdicts, owned in batch:
-            if self._load is None or is_clean(verdicts):
-                self._conclude(evidence, verdicts, owned=owned, final=False)
+        for observed in batch:
+            if self._load is None or is_clean(observed.verdicts or ()):
+                self._conclude(observed, final=False)
             else:
-                unhealthy.append((evidence, verdicts, owned))
+                unhealthy.append(observed)
         if unhealthy:
             try:
                 await self._read_ahead()
             finally:  # what was observed gets its finding, also where the run is stopped meanwhile
-                for evidence, verdicts, owned in unhealthy:
-                    self._conclude(evidence, verdicts, owned=owned, final=False)
+                for observed in unhealthy:
+                    self._conclude(observed, final=False)
         if self._learnt:
             self._learnt = False
             await self._release()
@@ -353,13 +354,14 @@ class Scan:
             return
         are_real = await conditions.early_failures_are_real(loopback=self._early_loopback)
         cut_off = self._unresolved and not self._resolved and not conditions.outages.has_worked
-        for evidence, owned in self._early.pop_all("early"):
+        for observed in self._early.pop_all("early"):
             if are_real:
-                evidence = replace(evidence, doubt=NOTHING_ANSWERED) if cut_off else evidence
-                self._conclude(evidence, self.judgement.verdicts(evidence), owned=owned, final=False)
+                if cut_off:
+                    observed = replace(observed, evidence=replace(observed.evidence, doubt=NOTHING_ANSWERED))
+                self._conclude(self._current(observed), final=False)
                 await trio.lowlevel.checkpoint()
             else:
-                self._reprobes.put((evidence.target, owned), "2")
+                self._reprobes.put((observed.evidence.target, observed.owned), "2")
 
     async def _reprobe(self, services: Services) -> None:
         """Probe again, in one pass after another, what may not have been the target's doing."""
@@ -375,7 +377,7 @@ class Scan:
                 for _ in range(workers):
                     nursery.start_soon(work, targets, attempt)
 
-    async def _observe(self, target: Target, services: Services, attempt: int) -> tuple[Evidence, Verdicts]:
+    async def _observe(self, target: Target, services: Services, *, owned: bool, attempt: int) -> Observed:
         """Return what a target gave, with all that was looked up about it, and the verdicts on it."""
         judgement, conditions = self.judgement, services.conditions
         evidence: Evidence | None = None
@@ -383,6 +385,7 @@ class Scan:
             await conditions.ready()
         mark = None if conditions is None else conditions.mark()
         try:
+            known = judgement.verifier.intermediates.size
             started, judging = self._clock(), TargetJudgement(judgement, self._wants_date)
             evidence = await services.observer.observe(target, started, judging.next_question, unhurried=attempt > 1)
             verdicts: Verdicts = judging.verdicts(evidence)
@@ -395,30 +398,32 @@ class Scan:
                 doubt = await conditions.doubt(evidence, mark, first=attempt == 1)
                 if doubt is not None:
                     evidence = replace(evidence, doubt=doubt)
-            return evidence, verdicts
+            return Observed(evidence, owned, verdicts, known)
         except BaseException as error:  # noqa: BLE001 - our own bug costs what was not seen yet, never the run
             bug = describe_caught("observation", error)
             seen = evidence or Evidence(target=target, started=self._clock())
             seen = replace(seen, bug=joined(seen.bug, bug))
-            return seen, judgement.verdicts(seen)
+            return Observed(seen, owned)
 
-    def _conclude(
-        self, evidence: Evidence, verdicts: Verdicts, *, owned: bool, final: bool, again: bool = False
-    ) -> None:
-        """Write a target's finding, or hold its evidence for what other targets may settle.
-
-        ``owned``: rows that name the same target may wait for it; ``again``: it was held already, for something else.
-        """
+    def _conclude(self, observed: Observed, *, final: bool, again: bool = False) -> None:
+        """Write a target's finding, or keep it for what other targets may settle. ``again``: it was kept already, for something else."""
         judgement, fold = self.judgement, self.fold
-        fleet, failed, facts = NO_FLEET, list[str](), None
+        evidence, verdicts, facts = observed.evidence, observed.verdicts, observed.facts
+        if verdicts is None:
+            verdicts = judgement.verdicts(evidence)
+        fleet, failed = NO_FLEET, list[str]()
         try:
-            facts = judgement.facts(evidence, verdicts)
+            if facts is None:
+                facts = judgement.facts(evidence, verdicts)
             if not final:
                 if not again:
                     self._learnt = fold.add(facts) or self._learnt
                 reason = fold.pending_reason(facts)
                 if reason is not None:
-                    self._held.put((evidence, owned), reason)
+                    for verdict in verdicts:
+                        if verdict is not None and verdict.leaf is not None:
+                            verdict.leaf.release()
+                    self._held.put(Observed(evidence, observed.owned, verdicts, observed.intermediates, facts), reason)
                     return
             # by a clock that is known to be wrong even what seems to be healthy may not be
             if fold.concerns(facts) or fold.clock.verdict().state == "wrong":
@@ -435,15 +440,21 @@ class Scan:
         if self._on_judged is not None:
             self._on_judged(evidence, verdicts)
         self._write(finding)
-        if owned:
+        if observed.owned:
             self._answer_others(_key_of(evidence.target), finding, evidence)
+
+    def _current(self, observed: Observed) -> Observed:
+        """Return a target that has waited, without its verdicts if others may be right by now."""
+        known = self.judgement.verifier.intermediates.size
+        return observed if observed.intermediates == known else evidence_alone(observed)
 
     def _answer_others(self, key: TargetKey, finding: Finding, evidence: Evidence) -> None:
         """Write a target's finding for the rows that named it meanwhile, and keep it for those that still come."""
+        kept = finding_record.without_der(finding)
         for waiting in self._in_flight.pop(key):
             self._sharing -= 1
-            self._write(finding_record.for_another_row(finding, waiting))
-        self._recent.put(key, (finding, finding_bytes(evidence)))
+            self._write(finding_record.for_another_row(kept, waiting))
+        self._recent.put(key, (kept, finding_bytes(evidence)))
 
     def _tell(self, fleet: FleetVerdict) -> None:
         """Report, once a run, that the clock by which everything is judged is wrong."""
@@ -459,14 +470,13 @@ class Scan:
             for _ in range(self._held.count(reason)):
                 if not self.fold.is_final(reason) or (item := next(held, None)) is None:
                     break
-                evidence, owned = item
-                self._conclude(evidence, self.judgement.verdicts(evidence), owned=owned, final=False, again=True)
+                self._conclude(self._current(item), final=False, again=True)
                 await trio.lowlevel.checkpoint()  # there may be thousands
 
     async def _settle(self) -> None:
         """Write everything that was held: what this run could learn is known now."""
-        for place, (evidence, owned) in enumerate(self._held.drain()):
-            self._conclude(evidence, self.judgement.verdicts(evidence), owned=owned, final=True)
+        for place, observed in enumerate(self._held.drain()):
+            self._conclude(self._current(observed), final=True)
             if place % SETTLED_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
 

@@ -18,10 +18,10 @@ from scanner.model.evidence import Evidence
 
 T = TypeVar("T")
 
-# Items in memory, in all queues: the evidence of a target with its certificates is some 10 KB, so this is 20 MB ...
-MAX_IN_MEMORY: Final = 2000
-# ... and fewer of them where a server sends 256 kB of certificates.
-MAX_BYTES_IN_MEMORY: Final = 32 << 20
+# Items in memory, in all queues: the evidence of a target with its verdicts is some 5 KB, so this is 20 MB ...
+MAX_IN_MEMORY: Final = 4500
+# ... and fewer of them where a server sends 256 kB of certificates. Estimates are on the safe side: twice what is measured.
+MAX_BYTES_IN_MEMORY: Final = 48 << 20
 # Memory for the evidence of one target, without what its peers sent.
 EVIDENCE_BYTES: Final = 4096
 # Memory for each further connection.
@@ -63,12 +63,15 @@ class Spool(Generic[T]):
         self,
         size: Callable[[T], int],
         *,
+        on_disk: Callable[[T], T] | None = None,
         in_memory: int = MAX_IN_MEMORY,
         bytes_in_memory: int = MAX_BYTES_IN_MEMORY,
         directory: str | None = None,
     ) -> None:
-        """``size`` estimates the bytes of an item; without ``directory`` files go where the system has temporary files."""
+        """``size`` estimates the bytes of an item, ``on_disk`` returns what of it goes to disk. Without ``directory`` files go where
+        the system has temporary files."""
         self._size = size
+        self._on_disk = on_disk
         self._room = in_memory
         self._bytes_left = bytes_in_memory
         self._directory = directory
@@ -93,7 +96,7 @@ class Spool(Generic[T]):
         """Add ``item`` to the queue of ``reason``."""
         queue = self._queues.get(reason)
         if queue is None:
-            queue = self._queues[reason] = _Queue(self._directory)
+            queue = self._queues[reason] = _Queue(self._directory, self._on_disk)
         self.waiting += 1
         size = self._size(item)
         # whatever comes after an item on disk goes to disk too, to keep the queue's order
@@ -143,9 +146,10 @@ class Spool(Generic[T]):
 class _Queue(Generic[T]):
     """One FIFO queue: the oldest items in memory, the later ones in files."""
 
-    def __init__(self, directory: str | None) -> None:
+    def __init__(self, directory: str | None, packed: Callable[[T], T] | None) -> None:
         self.memory: deque[tuple[T, int]] = deque()
         self._directory = directory
+        self._packed = packed
         self._files: deque[_File] = deque()
 
     @property
@@ -158,7 +162,7 @@ class _Queue(Generic[T]):
     def write(self, item: T) -> None:
         if not self._files:
             self._files.append(_File(self._directory))
-        self._files[-1].write(item)
+        self._files[-1].write(item if self._packed is None else self._packed(item))
 
     def spill(self) -> None:
         """Write what is in memory to a file of its own, which is read before the other files."""
@@ -167,7 +171,8 @@ class _Queue(Generic[T]):
         file = _File(self._directory)
         self._files.appendleft(file)
         while self.memory:
-            file.write(self.memory[0][0])
+            item = self.memory[0][0]
+            file.write(item if self._packed is None else self._packed(item))
             self.memory.popleft()
 
     def read(self) -> T:

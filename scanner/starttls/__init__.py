@@ -24,11 +24,7 @@ __all__ = [
 
 
 def dialogue(protocol: str, *, host: str, recognise: Recogniser | None = None) -> Dialogue | None:
-    """Return the opening dialogue of a protocol, or None where TLS begins with the first byte.
-
-    ``host`` is the name or address that was asked for; XMPP sends it to the server. ``recognise`` names another protocol
-    by the peer's first bytes. Raises ``KeyError`` for a protocol that is not in ``PROTOCOLS``.
-    """
+    """Return the opening dialogue with ``host``, or None where TLS begins at once. Raises ``KeyError`` for an unknown one."""
     if not PROTOCOLS[protocol].starttls:
         return None
     from scanner.starttls.dialogues import DIALOGUES  # the dialogues are not needed to read an inventory

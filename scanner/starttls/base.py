@@ -80,23 +80,21 @@ def peer_text(data: bytes) -> str:
 
 
 class Dialogue(ABC):
-    """One protocol's opening dialogue, from the client's side. ``host`` is the name or address that was asked for.
-
-    ``recognise`` names another protocol by its first bytes; without it only TLS itself is recognised.
-    """
+    """One protocol's opening, from the client's side; ``recognise`` names another protocol by its first bytes."""
 
     opening: bytes = b""  # what the client sends before the server has said anything
+    _awaiting: Callable[..., Outcome]  # takes what the server says next
 
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
         self.host = host
         self._recognise = recognise
-        self._outcome: Outcome = NEED_DATA
+        self.outcome: Outcome = NEED_DATA  # so far; all but ``NeedData`` are final
         self._outgoing = self.opening
         self._received = bytearray()
         self._at = 0  # where the next message begins
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.host}: {self._outcome}, {len(self._received)} bytes in>"
+        return f"<{type(self).__name__} {self.host}: {self.outcome}, {len(self._received)} bytes in>"
 
     def data_to_send(self) -> bytes:
         """Return what is to be sent now; each byte is returned once."""
@@ -106,33 +104,27 @@ class Dialogue(ABC):
     def receive_data(self, data: bytes) -> None:
         """Take bytes of the peer, or ``b""`` for the end of its stream. Never raises, whatever they are."""
         self._received += data
-        if self._outcome is not NEED_DATA:
+        if self.outcome is not NEED_DATA:
             return
         if len(self._received) >= 2 and self._received[0] in _TLS_RECORDS and self._received[1] == 0x03:
             # none of these protocols begins so, or lets the server begin with TLS
             self._at = 2
-            self._outcome = Malformed(f"a TLS record: {_TLS_RECORDS[self._received[0]]}", "tls")
+            self.outcome = Malformed(f"a TLS record: {_TLS_RECORDS[self._received[0]]}", "tls")
             return
         try:
-            while self._outcome is NEED_DATA and (message := self._take_untrusted()) is not None:
-                self._outcome = self._message_untrusted(message)
+            while self.outcome is NEED_DATA and (message := self._take_untrusted()) is not None:
+                self.outcome = self._message_untrusted(message)
         except DialogueError:
-            self._outcome = self._malformed()
-        if self._outcome is NEED_DATA and (not data or len(self._received) >= MAX_BYTES):
+            self.outcome = self._malformed()
+        if self.outcome is NEED_DATA and (not data or len(self._received) >= MAX_BYTES):
             # a message that is not complete within the limit never will be
             self._at = min(len(self._received), MAX_BYTES)
-            self._outcome = self._malformed()
-
-    @property
-    def outcome(self) -> Outcome:
-        """The outcome so far. All but ``NeedData`` are final."""
-        return self._outcome
+            self.outcome = self._malformed()
 
     @property
     def leftover(self) -> bytes:
-        """What came after the message that decided. After ``Ready`` it should be empty, since the client begins TLS: a peer
-        that sends more speaks something else, or a third party has injected it."""
-        return b"" if self._outcome is NEED_DATA else bytes(self._received[self._at :])
+        """What came after the message that decided; after ``Ready`` it should be empty, or a third party may have injected it."""
+        return b"" if self.outcome is NEED_DATA else bytes(self._received[self._at :])
 
     @property
     def first_bytes(self) -> bytes:
@@ -146,6 +138,11 @@ class Dialogue(ABC):
     def unwrap(self, data: bytes) -> bytes:
         """Return the TLS records in what the server sent. Never raises."""
         return data
+
+    def _say(self, data: bytes, awaiting: Callable[..., Outcome]) -> Outcome:
+        self._outgoing += data
+        self._awaiting = awaiting
+        return NEED_DATA
 
     def _malformed(self) -> Malformed:
         seen = bytes(self._received[: self._at])
@@ -186,7 +183,7 @@ class ListingDialogue(DelimitedDialogue):
 
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
         super().__init__(host, recognise)
-        self._awaiting: Callable[[bytes], Outcome] = self._greeting
+        self._awaiting = self._greeting
         self._listed: list[bytes] = []
         self._advertised = False
 
@@ -201,9 +198,7 @@ class ListingDialogue(DelimitedDialogue):
         return self._ask() if self._advertised else NotOffered(peer_text(b"\n".join(self._listed)))
 
     def _ask(self) -> Outcome:
-        self._outgoing += self.keyword + b"\r\n"
-        self._awaiting = self._answer
-        return NEED_DATA
+        return self._say(self.keyword + b"\r\n", self._answer)
 
     @abstractmethod
     def _greeting(self, text: bytes) -> Outcome:
@@ -236,8 +231,7 @@ class SizedDialogue(Dialogue):
 
     @abstractmethod
     def _size_untrusted(self, head: bytes) -> int | None:
-        """Return the size of the message that begins with ``head`` (at most ``MAX_FOREIGN_TEXT`` bytes), or None while that
-        is not known. Raises ``DialogueError`` where the bytes cannot be a message."""
+        """Return the size of the message that begins with ``head``, None if unknown yet; raises ``DialogueError`` if it is none."""
 
 
 def _foreign_end(head: bytes) -> int | None:
@@ -252,15 +246,12 @@ def _foreign_end(head: bytes) -> int | None:
 
 
 class ReplyDialogue(DelimitedDialogue):
-    """A protocol of numeric replies, of one line or several: SMTP (RFC 5321 section 4.2.1) and FTP (RFC 959 section 4.2).
-
-    ``_awaiting`` takes the code and the whole text of a reply.
-    """
+    """Numeric replies of one or more lines: SMTP (RFC 5321 section 4.2.1) and FTP (RFC 959 section 4.2)."""
 
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
         super().__init__(host, recognise)
         self._reply = bytearray()
-        self._awaiting: Callable[[int, bytes], Outcome] = self._greeting
+        self._awaiting = self._greeting  # takes the code and the whole text of a reply
 
     def _message_untrusted(self, message: bytes) -> Outcome:
         code, more = _reply_line_untrusted(message)

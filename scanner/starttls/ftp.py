@@ -25,9 +25,7 @@ class FtpDialogue(ReplyDialogue):
             return NEED_DATA
         if code != 220:
             return Refused(peer_text(text))
-        self._outgoing += b"AUTH TLS\r\n"
-        self._awaiting = self._answer
-        return NEED_DATA
+        return self._say(b"AUTH TLS\r\n", self._answer)
 
     def _answer(self, code: int, text: bytes) -> Outcome:
         if code == 234:

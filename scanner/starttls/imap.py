@@ -21,7 +21,6 @@ from scanner.starttls.base import (
     DialogueError,
     NotOffered,
     Outcome,
-    Recogniser,
     Refused,
     peer_text,
 )
@@ -33,17 +32,14 @@ _CAPABILITIES: Final = re.compile(rb"\* CAPABILITY ([^\r\n]*)", re.IGNORECASE)
 class ImapDialogue(DelimitedDialogue):
     """RFC 9051 sections 7.1 (greetings), 6.1.1 (CAPABILITY) and 6.2.1 (STARTTLS)."""
 
-    def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
-        super().__init__(host, recognise)
-        self._awaiting: Callable[[bytes, bytes], Outcome] | None = None
-        self._tag = b""
-        self._capabilities: bytes | None = None
+    _tag = b""  # of the command whose answer is awaited
+    _capabilities: bytes | None = None
 
     def _message_untrusted(self, message: bytes) -> Outcome:
         text = message.rstrip(b"\r\n")
         status = _STATUS.match(message)
         tag, word = (status[1], status[2].upper()) if status else (b"", b"")
-        if self._awaiting is None:
+        if not self._tag:
             return self._greeting(tag, word, text)
         if tag == b"*" and word == b"BYE":
             return Refused(peer_text(text))
@@ -65,9 +61,8 @@ class ImapDialogue(DelimitedDialogue):
         return self._command(b"c1", b"CAPABILITY", self._listed)
 
     def _command(self, tag: bytes, command: bytes, awaiting: Callable[[bytes, bytes], Outcome]) -> Outcome:
-        self._tag, self._awaiting = tag, awaiting
-        self._outgoing += tag + b" " + command + b"\r\n"
-        return NEED_DATA
+        self._tag = tag
+        return self._say(tag + b" " + command + b"\r\n", awaiting)
 
     def _listed(self, word: bytes, text: bytes) -> Outcome:
         if self._capabilities is None:

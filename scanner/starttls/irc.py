@@ -19,7 +19,6 @@ from scanner.starttls.base import (
     DialogueError,
     NotOffered,
     Outcome,
-    Recogniser,
     Refused,
     peer_text,
 )
@@ -43,10 +42,8 @@ class IrcDialogue(DelimitedDialogue):
     # be waited for in vain. LUSERS is known to all (RFC 2812 section 3.4.2) and refused with 451, in any case after a list.
     opening = b"CAP LS 302\r\nLUSERS\r\n"
 
-    def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
-        super().__init__(host, recognise)
-        self._capabilities: list[bytes] = []
-        self._asked = False  # STARTTLS is sent, and only its answer counts
+    _capabilities: tuple[bytes, ...] = ()
+    _asked = False  # STARTTLS is sent, and only its answer counts
 
     def _message_untrusted(self, message: bytes) -> Outcome:
         if not message.strip(b"\r\n"):  # empty messages are ignored (RFC 2812 section 2.3.1)
@@ -74,7 +71,7 @@ class IrcDialogue(DelimitedDialogue):
         listed = _LISTED.match(parameters)
         if listed is None:
             return NEED_DATA
-        self._capabilities += listed[2].split()
+        self._capabilities += tuple(listed[2].split())
         if listed[1]:
             return NEED_DATA
         if not any(capability.split(b"=")[0].lower() == b"tls" for capability in self._capabilities):

@@ -29,9 +29,7 @@ class NntpDialogue(ListingDialogue):
     def _greeting(self, text: bytes) -> Outcome:
         if _code_untrusted(text) not in (200, 201):
             return Refused(peer_text(text))
-        self._outgoing += b"CAPABILITIES\r\n"
-        self._awaiting = self._capabilities
-        return NEED_DATA
+        return self._say(b"CAPABILITIES\r\n", self._capabilities)
 
     def _capabilities(self, text: bytes) -> Outcome:
         code = _code_untrusted(text)

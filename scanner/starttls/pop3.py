@@ -29,9 +29,7 @@ class Pop3Dialogue(ListingDialogue):
     def _greeting(self, text: bytes) -> Outcome:
         if not _positive_untrusted(text):
             return Refused(peer_text(text))
-        self._outgoing += b"CAPA\r\n"
-        self._awaiting = self._capabilities
-        return NEED_DATA
+        return self._say(b"CAPA\r\n", self._capabilities)
 
     def _capabilities(self, text: bytes) -> Outcome:
         if not _positive_untrusted(text):

@@ -8,10 +8,7 @@ from msgspec import Struct
 
 
 class Protocol(Struct, frozen=True):
-    """How TLS begins on a service. ``port`` is IANA's, for rows without a port.
-
-    ``starttls``: a dialogue comes first. ``alpn`` is what is offered (RFC 7301), in order of preference.
-    """
+    """How TLS begins on a service: IANA's port, whether a dialogue comes first, and ALPN (RFC 7301) by preference."""
 
     name: str
     port: int

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 from scanner.starttls.base import (
@@ -35,7 +34,7 @@ class SieveDialogue(DelimitedDialogue):
 
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
         super().__init__(host, recognise)
-        self._awaiting: Callable[[bytes, bytes], Outcome] = self._greeting
+        self._awaiting = self._greeting
         self._line = bytearray()  # a line together with the literals in it
         self._literal = 0  # bytes of a literal still to come, at the head of the next lines
         self._listed: list[bytes] = []
@@ -66,9 +65,7 @@ class SieveDialogue(DelimitedDialogue):
             return Refused(peer_text(text))
         if not any(line.upper().split()[:1] == [b'"STARTTLS"'] for line in self._listed):
             return NotOffered(peer_text(b"\n".join(self._listed)))
-        self._outgoing += b"STARTTLS\r\n"
-        self._awaiting = self._answer
-        return NEED_DATA
+        return self._say(b"STARTTLS\r\n", self._answer)
 
     def _answer(self, word: bytes, text: bytes) -> Outcome:
         if not word:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.starttls.base import CLIENT_NAME, NEED_DATA, READY, NotOffered, Outcome, Refused, ReplyDialogue, peer_text
+from scanner.starttls.base import CLIENT_NAME, READY, NotOffered, Outcome, Refused, ReplyDialogue, peer_text
 
 # the command is not known or not implemented (RFC 5321 section 4.2.2): a server from before extensions, so without TLS
 UNKNOWN_COMMAND: Final = frozenset({500, 501, 502, 503, 504, 555})
@@ -25,9 +25,7 @@ class SmtpDialogue(ReplyDialogue):
     def _greeting(self, code: int, text: bytes) -> Outcome:
         if code != 220:
             return Refused(peer_text(text))
-        self._outgoing += self.hello + b" " + CLIENT_NAME.encode("ascii") + b"\r\n"
-        self._awaiting = self._extensions
-        return NEED_DATA
+        return self._say(self.hello + b" " + CLIENT_NAME.encode("ascii") + b"\r\n", self._extensions)
 
     def _extensions(self, code: int, text: bytes) -> Outcome:
         if code != 250:
@@ -36,9 +34,7 @@ class SmtpDialogue(ReplyDialogue):
         keywords = {line[4:].split(maxsplit=1)[0].upper() for line in text.splitlines()[1:] if line[4:].strip()}
         if b"STARTTLS" not in keywords:
             return NotOffered(peer_text(text))
-        self._outgoing += b"STARTTLS\r\n"
-        self._awaiting = self._answer
-        return NEED_DATA
+        return self._say(b"STARTTLS\r\n", self._answer)
 
     def _answer(self, code: int, text: bytes) -> Outcome:
         return READY if code == 220 else Refused(peer_text(text))

@@ -14,8 +14,7 @@ elements matter.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from scanner.starttls.base import (
     NEED_DATA,
@@ -45,7 +44,7 @@ class XmppClientDialogue(DelimitedDialogue):
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
         super().__init__(host, recognise)
         self._outgoing = _header(host, self.namespace)
-        self._awaiting: Callable[[_Tag], Outcome] = self._stream
+        self._awaiting = self._stream
         self._text = bytearray()  # what the server said since the last step
         self._collected = b""  # the element whose end is waited for
         self._offered = False
@@ -79,8 +78,7 @@ class XmppClientDialogue(DelimitedDialogue):
             if not self._offered:
                 return NotOffered(peer_text(bytes(self._text)))
             self._text.clear()
-            self._outgoing += STARTTLS
-            self._awaiting = self._answer
+            return self._say(STARTTLS, self._answer)
         return NEED_DATA
 
     def _answer(self, tag: _Tag) -> Outcome:
@@ -116,25 +114,22 @@ class XmppServerDialogue(XmppClientDialogue):
     namespace = "jabber:server"
 
 
-class _Tag:
+class _Tag(NamedTuple):
     """One tag, and the text before it."""
 
-    __slots__ = ("attributes", "closes", "empty", "name", "opens", "raw")
-
-    def __init__(self, raw: bytes, name: bytes, attributes: bytes, *, closes: bool, empty: bool) -> None:
-        self.raw = raw
-        self.name = name
-        self.attributes = attributes
-        self.closes = closes
-        self.empty = empty
-        self.opens = not closes and not empty
+    raw: bytes
+    name: bytes
+    attributes: bytes
+    opens: bool
+    closes: bool
+    empty: bool
 
     @classmethod
     def read_untrusted(cls, raw: bytes) -> _Tag:
         read = _TAG.match(raw)
         if read is None:
             raise DialogueError
-        return cls(raw, read[3].lower(), read[4], closes=bool(read[2]), empty=bool(read[5]))
+        return cls(raw, read[3].lower(), read[4], not (read[2] or read[5]), bool(read[2]), bool(read[5]))
 
 
 def _header(host: str, namespace: str) -> bytes:

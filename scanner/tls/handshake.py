@@ -55,7 +55,7 @@ from scanner.tls.offers import SSL3, TLS12, TLS13
 from scanner.tls.record_layer import MAX_FRAGMENT, RecordBuffer
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
 from scanner.tls.signatures import NOT_IN_TLS13, VERIFY_CONTEXT, verify_handshake_signature
-from scanner.tls.wire import DecodeError, Reader, vector16, vector24
+from scanner.tls.wire import DecodeError, Reader, code_and_vector, vector16, vector24, whole_vector
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -341,7 +341,7 @@ class ClientHandshake:
             if group not in KEY_SHARE_GROUPS:
                 raise DecodeError("HelloRetryRequest", f"asks for group {group}, which TLS 1.3 does not have", 0)
         if c.EXT_COOKIE in hello.extensions:
-            cookie = messages.cookie_untrusted(hello.extensions[c.EXT_COOKIE])
+            cookie = whole_vector(hello.extensions[c.EXT_COOKIE], 2, "cookie")
         if group is None and cookie is None:
             raise DecodeError("HelloRetryRequest", "asks for no change", 0)
         answer = self._template.retry(group, None)
@@ -364,7 +364,7 @@ class ClientHandshake:
         self._server_random = hello.random
         if c.EXT_KEY_SHARE not in hello.extensions:
             raise DecodeError("ServerHello", "has no key_share", 0)
-        group, share = messages.key_share_untrusted(hello.extensions[c.EXT_KEY_SHARE])
+        group, share = code_and_vector(hello.extensions[c.EXT_KEY_SHARE], "key_share")
         offered = (self._group,) if self._hello_retry and self._group is not None else self._template.offer.key_shares
         if group not in offered:
             raise DecodeError("ServerHello", f"answers with group {group}, for which no share was sent", 0)
@@ -425,7 +425,7 @@ class ClientHandshake:
         Reader(message[4:], "ServerHelloDone").done()
 
     def _certificate_verify_untrusted(self, message: bytes) -> None:
-        scheme, signature = messages.certificate_verify_untrusted(message[4:])
+        scheme, signature = code_and_vector(message[4:], "CertificateVerify")
         self._signature_scheme = scheme
         if scheme in NOT_IN_TLS13:
             raise DecodeError(

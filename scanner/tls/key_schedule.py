@@ -38,10 +38,7 @@ _BLOCK_SIZES: Final[dict[Hash, int]] = {hashlib.sha256: 64, hashlib.sha384: 128}
 
 
 class Secret:
-    """A secret of the key schedule: a key for HMAC, and by way of HMAC for both steps of HKDF.
-
-    What is kept is the state of the inner and the outer hash once they have read the padded key (RFC 2104 section 4).
-    """
+    """A secret of the key schedule, as the state of both hashes of HMAC after the padded key (RFC 2104 section 4)."""
 
     __slots__ = ("_inner", "_outer")
 

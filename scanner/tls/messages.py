@@ -15,7 +15,7 @@ from scanner.caching import bounded_memo
 from scanner.model.evidence import ClientAuthRequest
 from scanner.tls import constants as c
 from scanner.tls.offers import TLS12, TLS13
-from scanner.tls.wire import DecodeError, Reader, code_and_vector, cut_short, whole_vector
+from scanner.tls.wire import DecodeError, Reader, cut_short, whole_vector
 
 # Longest chain that is kept: real ones have up to 5 or 6, curl and OpenSSL verify at most 100 deep.
 MAX_CERTIFICATES: Final = 100
@@ -95,22 +95,12 @@ def server_hello_untrusted(body: bytes) -> ServerHello:
     return ServerHello(version, random, session_id, suite, compression, extensions)
 
 
-def key_share_untrusted(body: bytes) -> tuple[int, bytes]:
-    """Return (group, key_exchange) of a ServerHello's key_share."""
-    return code_and_vector(body, "key_share")
-
-
 def retry_group_untrusted(body: bytes) -> int:
     """Return the group that a HelloRetryRequest asks for."""
     reader = Reader(body, "HelloRetryRequest key_share")
     group = reader.number(2)
     reader.done()
     return group
-
-
-def cookie_untrusted(body: bytes) -> bytes:
-    """Return the cookie of a HelloRetryRequest (RFC 8446 section 4.2.2)."""
-    return whole_vector(body, 2, "cookie")
 
 
 def alpn_untrusted(body: bytes) -> str:
@@ -211,16 +201,8 @@ def certificate_request_untrusted(body: bytes, version: int) -> ClientAuthReques
     return ClientAuthRequest(_vectors_untrusted(names, "certificate authorities"), schemes)
 
 
-def certificate_verify_untrusted(body: bytes) -> tuple[int, bytes]:
-    """Return (scheme, signature) of a CertificateVerify (RFC 8446 section 4.4.3)."""
-    return code_and_vector(body, "CertificateVerify")
-
-
 class ServerKeyExchange(Struct, frozen=True):
-    """What the server signed, and how. ``params`` is the signed part; ``group`` a named curve, ``dh_bits`` the modulus' size.
-
-    ``scheme`` is None before TLS 1.2, ``signature`` in anonymous exchanges.
-    """
+    """What the server signed (``params``) and how. ``scheme`` is None before TLS 1.2, ``signature`` in anonymous exchanges."""
 
     params: bytes
     group: int | None

@@ -28,10 +28,7 @@ class Signature(Struct, frozen=True):
 
 
 def recognise(first: bytes) -> str | None:
-    """Return the name of the protocol whose server begins with these bytes, or None: unknown, too few, or TLS.
-
-    ``first`` may have any length and content. Never raises.
-    """
+    """Return the name of the protocol whose server begins with these bytes, or None: unknown, too few, or TLS. Never raises."""
     if looks_like_tls(first):
         return None
     head = bytes(first[:MAX_BYTES])

@@ -26,10 +26,7 @@ MAX_RECORDS: Final = 4096
 
 
 class RecordBuffer:
-    """Splits what the peer sent into records.
-
-    ``unread`` is what belongs to no record yet; ``not_tls`` becomes True where the very first bytes are not a TLS record.
-    """
+    """Splits what the peer sent into records. ``not_tls``: the first bytes are no record; ``unread`` belongs to none yet."""
 
     __slots__ = ("_records", "not_tls", "unread")
 

@@ -29,10 +29,7 @@ def cut_short(data: bytes, at: int, width: int, what: str) -> DecodeError:
 
 
 class Reader:
-    """A cursor over one structure, named ``what`` in error messages. Every method raises ``DecodeError``.
-
-    ``position`` is the offset of the next byte, ``end`` that behind the last.
-    """
+    """A cursor over one structure, named ``what`` in each ``DecodeError``; ``position`` is the next byte, ``end`` behind the last."""
 
     __slots__ = ("_data", "_what", "end", "position")
 

@@ -146,11 +146,7 @@ def date_problems(leaf: Certificate, at: float) -> list[Problem]:
 
 
 def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: Violation) -> list[Problem]:
-    """Return the problems of the certificates above a leaf that do not depend on the time.
-
-    ``path`` begins with the leaf's issuer. ``closed``: its last one is an anchor or a self-signed root, whose own
-    signature means nothing.
-    """
+    """Return the timeless problems of the ``path`` above a leaf; if ``closed`` it ends at a root, whose own signature means nothing."""
     problems: list[Problem] = []
     below = 0  # CA certificates between the leaf and this one that are not self-issued
     for place, certificate in enumerate(path):

@@ -65,10 +65,7 @@ def client_limit_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Pr
 def limits_exceeded(
     leaf: Certificate, sizes: Sequence[int], builder: PathBuilder, contexts: Sequence[ChainContext], at: float
 ) -> tuple[list[str], list[str]]:
-    """Return the clients whose own limits a chain of certificates of these sizes exceeds, and these limits in words.
-
-    Only signatures that ``builder`` has verified already count.
-    """
+    """Return the clients whose limits such a chain exceeds, and these limits; only signatures verified already count."""
     clients: list[str] = []
     limits: list[str] = []
     sent, message = len(sizes), sum(sizes) + 3 * len(sizes)

@@ -36,10 +36,7 @@ class VerifiedSct(Struct, frozen=True):
 
 
 class PolicyVerdict(Struct, frozen=True):
-    """Whether a policy is met; ``complies`` is ``None`` if that depends on something unknown about a log.
-
-    ``count`` of the ``needed`` logs count; ``reason`` says what is missing.
-    """
+    """Whether a policy is met, ``None`` if unknown: ``count`` of the ``needed`` logs count; ``reason`` says what is missing."""
 
     complies: bool | None
     needed: int

@@ -92,10 +92,7 @@ def by_issuer(attributes: tuple[tuple[str, str], ...]) -> Middlebox | None:
 
 
 def middlebox_of(leaf: Certificate, issuers: tuple[Certificate, ...] = ()) -> Middlebox | None:
-    """Return the product that issued ``leaf``, by its issuer's name or the key of one of ``issuers`` above it.
-
-    ``None`` for a self-issued certificate, whoever made it.
-    """
+    """Return the product that issued a leaf that is not self-issued, by its issuer's name or the key of one of ``issuers``."""
     if leaf.self_issued:
         return None
     known = by_issuer(leaf.issuer_name.attributes)

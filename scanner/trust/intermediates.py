@@ -123,11 +123,7 @@ class Intermediates:
         return self._fetched.with_subject(subject)
 
     def learn_fetched(self, certificate: Certificate, child: Certificate) -> bool:
-        """Add a certificate that was fetched as the issuer of ``child``.
-
-        Return True if it is in the pool now, False if it is not the issuer (by name or signature), not a CA, or there
-        is no room.
-        """
+        """Add the fetched issuer of ``child``. Return False if it is not the issuer, not a CA, or there is no room."""
         if certificate.sha256 in self._fetched.certificates:
             return certificate.subject_der == child.issuer_der
         if (

@@ -21,10 +21,7 @@ def verify_or_leaf(verifier: ChainVerifier, chain: tuple[bytes, ...], *, name: s
 
 
 def leaf_verdict(chain: Sequence[bytes], *, name: str | None, at: float, error: str) -> ChainVerdict:
-    """Return the verdict on the leaf's validity, key and name. ``error`` is extended by what fails here.
-
-    ``chain`` is DER as sent, leaf first; ``at`` is epoch seconds.
-    """
+    """Return the verdict on the validity, key and name of the leaf of ``chain``; what fails here is added to ``error``."""
     failed = [error]
     sent: list[Certificate | None] = []
     for data in chain:

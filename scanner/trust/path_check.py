@@ -24,10 +24,7 @@ _BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
 
 
 class CheckedPath(Struct):
-    """One path for one leaf, and its problems. ``anchor`` is the one that vouches for it, whatever else is wrong.
-
-    ``first``: it was the first path that was checked.
-    """
+    """One path for one leaf, its problems, and the ``anchor`` that vouches for it all the same. ``first``: it was checked first."""
 
     kind: int
     certificates: tuple[Certificate, ...]

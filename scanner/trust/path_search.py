@@ -27,8 +27,6 @@ from scanner.trust.step_budget import TooCostly
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
 
-# Issuers fetched from where a certificate says belong to the chain even if that leads to no anchor.
-_ITS_OWN: Final = frozenset({"aia"})
 # Seconds for which a verdict is kept that the budget cut short: what else it would depend on is not known.
 _SHORT: Final = 600.0
 
@@ -167,9 +165,8 @@ class PathSearch:
         builder = self._builder
         for link in builder.links(self.leaf, context, complete=True):
             for above_path in builder.paths_above(link.issuer, context, link.source, complete=True):
-                if above_path.end != "anchor" and {link.source, *dict(above_path.completed).values()}.isdisjoint(
-                    _ITS_OWN
-                ):
+                # what was fetched from where a certificate says belongs to the chain even if that leads to no anchor
+                if above_path.end != "anchor" and "aia" not in {link.source, *dict(above_path.completed).values()}:
                     continue
                 path = self._check(link, above_path, context)
                 if path.kind == COMPLETED or above_path.end != "anchor":

@@ -208,10 +208,7 @@ class PathBuilder:
         return certificate.self_signed
 
     def violation(self, authority: Certificate, lower: Certificate) -> str | None:
-        """Return the first name of ``lower``, in words, that the name constraints of ``authority`` do not allow.
-
-        Each pair is checked once for a chain.
-        """
+        """Return, in words, the first name of ``lower`` that the name constraints of ``authority`` forbid. Once for each pair."""
         constraints = authority.name_constraints
         if constraints is None:
             return None

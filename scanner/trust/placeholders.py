@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Final
 
 from msgspec import Struct
 
+from scanner.caching import bounded_memo
 from scanner.shipped import shipped
 from scanner.x509.certificate import Certificate
+from scanner.x509.distinguished import name_text
 
 _ATTRIBUTES: Final = {"cn": "CN", "o": "O", "ou": "OU", "l": "L", "st": "ST", "c": "C"}
 _DECIDING_KINDS: Final = frozenset({"placeholder", "device default"})
@@ -23,6 +25,10 @@ _DECIDING_KINDS: Final = frozenset({"placeholder", "device default"})
 _LONGEST_MATCHED: Final = 256
 # Names examined of one certificate; a factory certificate has one or two.
 _NAMES_EXAMINED: Final = 16
+# Issuers that are memoised, and sets of places
+_REMEMBERED: Final = 1024
+# Bytes of an issuer's name that is memoised
+_LONGEST_NAME: Final = 512
 
 
 class Placeholder(Struct, frozen=True):
@@ -90,39 +96,47 @@ def _screens() -> dict[tuple[str, str], re.Pattern[str]]:
     return {place: re.compile("|".join(patterns)) for place, patterns in wanted.items()}
 
 
-def _places(certificate: Certificate) -> set[tuple[str, str]]:
-    """Return the places and attributes in which the certificate matches some entry."""
+def _places(where: str, values: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return the place with the attributes of which some value matches some entry."""
     screens = _screens()
     found = set()
-    values = [(("subject", kind), value) for kind, value in certificate.subject_name.attributes[:_NAMES_EXAMINED]]
-    values += [(("issuer", kind), value) for kind, value in certificate.issuer_name.attributes[:_NAMES_EXAMINED]]
-    values += [(("san", ""), value) for value in certificate.san[:_NAMES_EXAMINED]]
-    for place, value in values:
-        screen = screens.get(place)
+    for attribute, value in values:
+        screen = screens.get((where, attribute))
         if screen is not None and len(value) <= _LONGEST_MATCHED and screen.fullmatch(value) is not None:
-            found.add(place)
+            found.add((where, attribute))
     return found
+
+
+@bounded_memo(_REMEMBERED, _LONGEST_NAME)
+def _places_of_issuer(name: bytes) -> set[tuple[str, str]]:
+    return _places("issuer", name_text(name).attributes[:_NAMES_EXAMINED])
+
+
+@bounded_memo(_REMEMBERED, None)
+def _candidates(found: frozenset[tuple[str, str]]) -> tuple[Placeholder, ...]:
+    """Return the entries all of whose conditions are about these places."""
+    return tuple([entry for entry in catalogue() if entry.places <= found])
 
 
 def _holds(certificate: Certificate, where: str, attribute: str, pattern: re.Pattern[str]) -> bool:
     if where == "san":
         values = list(certificate.san[:_NAMES_EXAMINED])
     else:
-        name = certificate.subject_name if where == "subject" else certificate.issuer_name
-        values = [value for kind, value in name.attributes[:_NAMES_EXAMINED] if kind == attribute]
+        attributes = certificate.subject_attributes if where == "subject" else certificate.issuer_name.attributes
+        values = [value for kind, value in attributes[:_NAMES_EXAMINED] if kind == attribute]
     return any(len(value) <= _LONGEST_MATCHED and pattern.fullmatch(value) is not None for value in values)
 
 
 def match(certificate: Certificate) -> tuple[str, Placeholder] | None:
     """Return (product, entry) of the first entry whose conditions all hold; ``None`` if there is none."""
-    found = _places(certificate)
+    found = _places("subject", certificate.subject_attributes[:_NAMES_EXAMINED])
+    found |= _places("san", [("", value) for value in certificate.san[:_NAMES_EXAMINED]])
+    found |= _places_of_issuer(certificate.issuer_der)
     if not found:
         return None
-    for entry in catalogue():
-        if (
-            entry.places <= found
-            and all(_holds(certificate, *condition) for condition in entry.conditions)
-            and (not entry.self_signed or certificate.self_signed)
+    for entry in _candidates(frozenset(found)):
+        if all(_holds(certificate, *condition) for condition in entry.conditions) and (
+            not entry.self_signed or certificate.self_signed
         ):
             return entry.product, entry
     return None

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -44,10 +43,7 @@ _WEB: Final = ("http://", "https://")
 
 
 class RevocationSources(Struct, frozen=True):
-    """Where a certificate says that its revocation is published. ``none_needed`` says why none is needed.
-
-    ``unusable`` are addresses that are not HTTP (LDAP).
-    """
+    """Where revocation is published (``unusable``: not by HTTP), or why none is needed."""
 
     ocsp_urls: tuple[str, ...] = ()
     crl_urls: tuple[str, ...] = ()
@@ -81,11 +77,6 @@ def none_needed(certificate: Certificate, issuer: Certificate) -> str | None:
         if certificate.not_before >= since:
             return f"it is short-lived: valid for {lifetime / DAY:.3g} days" if lifetime <= longest else None
     return None
-
-
-def pairs_of(path: Sequence[Certificate]) -> list[tuple[Certificate, Certificate]]:
-    """Return (certificate, its issuer) for each certificate of a path, leaf first, without its anchor."""
-    return [(path[place], path[place + 1]) for place in range(len(path) - 1)]
 
 
 def issuer_of_leaf(verdict: ChainVerdict) -> Certificate | None:
@@ -138,10 +129,7 @@ def judge_ocsp_untrusted(
 
 
 def judge_staple_untrusted(data: bytes, certificate: Certificate, issuer: Certificate, at: float) -> RevocationAnswer:
-    """Return what a stapled response proves at ``at`` (epoch seconds); its ``url`` is empty. Never raises.
-
-    Each distinct one is verified once.
-    """
+    """Return what a stapled response proves at ``at``; its ``url`` is empty. Never raises. Each is verified once."""
     return _ocsp_answer(_remembered(data, certificate, issuer), certificate, at, "")
 
 

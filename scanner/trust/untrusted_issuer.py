@@ -129,10 +129,7 @@ def made_on_the_spot(endpoint: EndpointEvidence, leaf: Certificate) -> bool:
 
 
 def made_for_untrusted(data: bytes, name: str, like: Certificate) -> bool:
-    """Return True if ``data`` is a certificate for ``name`` by the issuer of ``like``.
-
-    If the name did not exist before, the certificate was made on the spot.
-    """
+    """Return True if ``data`` is a certificate for ``name`` by the issuer of ``like``: for a new name, made on the spot."""
     try:
         certificate = Certificate.parse_untrusted(data)
     except CertificateError:

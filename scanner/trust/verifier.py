@@ -89,7 +89,7 @@ class ChainVerifier:
         self._own = own or None
         self._stores = tuple(stores)
         self._public_roots = public_roots
-        self._intermediates = intermediates
+        self.intermediates = intermediates  # what completes paths, to which whoever fetches issuers adds
         self._builder = PathBuilder(intermediates)
         self._anchors = frozenset(sha256 for store in self._stores for sha256 in store.anchors)
         self._chains: Cache[tuple[bytes, ...], _CachedVerdict] = Cache(
@@ -102,7 +102,11 @@ class ChainVerifier:
             limits.MAX_ISSUERS, limits.MAX_ISSUERS_BYTES, limits.certificate_bytes
         )
         self._leaves: Cache[bytes, Certificate] = Cache(
-            limits.MAX_LEAVES, limits.MAX_LEAVES_BYTES, limits.certificate_bytes, on_second_put=True
+            limits.MAX_LEAVES,
+            limits.MAX_LEAVES_BYTES,
+            limits.certificate_bytes,
+            on_second_put=True,
+            recent=limits.RECENT_LEAVES,
         )
         self._contexts: Cache[tuple[str, ...], tuple[ChainContext, ...]] = Cache(
             limits.MAX_CONTEXTS, limits.MAX_CONTEXTS_BYTES, limits.context_bytes
@@ -111,11 +115,6 @@ class ChainVerifier:
         self._issuer_paths: Cache[tuple[bytes, ...], CachedIssuerPath] = Cache(
             limits.MAX_ISSUER_PATHS, limits.MAX_ISSUER_PATHS_BYTES, limits.issuer_path_bytes
         )
-
-    @property
-    def intermediates(self) -> Intermediates:
-        """What completes paths, to which whoever fetches issuers adds."""
-        return self._intermediates
 
     def verify(self, chain: tuple[bytes, ...], *, name: str | None, at: float) -> ChainVerdict:
         """Verify DER certificates as sent, leaf first, for a host name or IP address at ``at`` (epoch seconds)."""
@@ -154,7 +153,7 @@ class ChainVerifier:
     # --- caching ---------------------------------------------------------------------------------
 
     def _still_holds(self, known: _CachedVerdict, at: float) -> bool:
-        if known.pool is not None and known.pool != self._intermediates.size:
+        if known.pool is not None and known.pool != self.intermediates.size:
             return False
         if at == known.at:
             return True
@@ -201,7 +200,7 @@ class ChainVerifier:
         leaf = self._parse(chain[0], self._leaves)
         if isinstance(leaf, Certificate):
             cached = self._issuer_paths.get((leaf.issuer_der, *chain[1:]))
-            known_issuers = self._intermediates.size
+            known_issuers = self.intermediates.size
             if cached is not None:
                 shared = cached.verdict(leaf, at, self._builder, self._own, known_issuers)
                 if shared is not None:
@@ -234,7 +233,7 @@ class ChainVerifier:
             path,
             self._own is not None and self._own.covers((*sent, *path)),
         )
-        pool = self._intermediates.size if paths.completed else None
+        pool = self.intermediates.size if paths.completed else None
         cacheable = cacheable_path(leaf, search, paths.found, verdict, self._anchors, at, pool)
         if cacheable is not None:
             self._issuer_paths.put((leaf.issuer_der, *chain[1:]), cacheable)
@@ -270,7 +269,7 @@ class ChainVerifier:
             if path.kind == CLOSED:
                 # its signatures verify up to an anchor, and all of it was sent
                 for certificate in path.certificates[1:-1]:
-                    self._intermediates.learn(certificate)
+                    self.intermediates.learn(certificate)
             if paths.best is None or path.rank < paths.best.rank:
                 paths.best = path
         return paths

@@ -22,6 +22,8 @@ MAX_ISSUERS_BYTES: Final = 48 << 20
 # Leaves, parsed: the handshake asks for the key of a leaf whose chain is verified a moment later.
 MAX_LEAVES: Final = 1024
 MAX_LEAVES_BYTES: Final = 32 << 20
+# Of those that one host alone has, as many as are between the two: all whose flights are read in one turn of the event loop.
+RECENT_LEAVES: Final = 256
 # Contexts: sets of issuers as sent, with the paths above them.
 MAX_CONTEXTS: Final = 2048
 MAX_CONTEXTS_BYTES: Final = 32 << 20

@@ -10,28 +10,17 @@ from scanner.warehouse.tables import CERTIFICATES, RUN_DATE, TABLES, Column, Col
 
 DIALECTS: Final = ("duckdb", "postgres", "bigquery", "snowflake", "clickhouse")
 
+# The type of each ``ColumnType``, in their order
 _TYPES: Final[Mapping[str, Mapping[ColumnType, str]]] = {
-    "duckdb": {
-        ColumnType.TEXT: "VARCHAR", ColumnType.INTEGER: "BIGINT", ColumnType.DOUBLE: "DOUBLE", ColumnType.BOOLEAN: "BOOLEAN",
-        ColumnType.TIMESTAMP: "TIMESTAMP", ColumnType.DATE: "DATE", ColumnType.TEXTS: "VARCHAR[]", ColumnType.JSON: "JSON",
-    },
-    "postgres": {
-        ColumnType.TEXT: "text", ColumnType.INTEGER: "bigint", ColumnType.DOUBLE: "double precision", ColumnType.BOOLEAN: "boolean",
-        ColumnType.TIMESTAMP: "timestamp", ColumnType.DATE: "date", ColumnType.TEXTS: "text[]", ColumnType.JSON: "jsonb",
-    },
-    "bigquery": {
-        ColumnType.TEXT: "STRING", ColumnType.INTEGER: "INT64", ColumnType.DOUBLE: "FLOAT64", ColumnType.BOOLEAN: "BOOL",
-        ColumnType.TIMESTAMP: "DATETIME", ColumnType.DATE: "DATE", ColumnType.TEXTS: "ARRAY<STRING>", ColumnType.JSON: "STRING",
-    },
-    "snowflake": {
-        ColumnType.TEXT: "VARCHAR", ColumnType.INTEGER: "NUMBER(19, 0)", ColumnType.DOUBLE: "DOUBLE", ColumnType.BOOLEAN: "BOOLEAN",
-        ColumnType.TIMESTAMP: "TIMESTAMP_NTZ", ColumnType.DATE: "DATE", ColumnType.TEXTS: "ARRAY", ColumnType.JSON: "VARCHAR",
-    },
-    "clickhouse": {
-        ColumnType.TEXT: "String", ColumnType.INTEGER: "Int64", ColumnType.DOUBLE: "Float64", ColumnType.BOOLEAN: "Bool",
-        ColumnType.TIMESTAMP: "DateTime64(3, 'UTC')", ColumnType.DATE: "Date", ColumnType.TEXTS: "Array(String)", ColumnType.JSON: "String",
-    },
-}  # fmt: skip
+    dialect: dict(zip(ColumnType, types, strict=True))
+    for dialect, types in {
+        "duckdb": ("VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "TIMESTAMP", "DATE", "VARCHAR[]", "JSON"),
+        "postgres": ("text", "bigint", "double precision", "boolean", "timestamp", "date", "text[]", "jsonb"),
+        "bigquery": ("STRING", "INT64", "FLOAT64", "BOOL", "DATETIME", "DATE", "ARRAY<STRING>", "STRING"),
+        "snowflake": ("VARCHAR", "NUMBER(19, 0)", "DOUBLE", "BOOLEAN", "TIMESTAMP_NTZ", "DATE", "ARRAY", "VARCHAR"),
+        "clickhouse": ("String", "Int64", "Float64", "Bool", "DateTime64(3, 'UTC')", "Date", "Array(String)", "String"),
+    }.items()
+}
 
 _DIRECT: Final = """\
 -- Tables and views of tlsweep's warehouse. Nobody has to make them beforehand: this makes them where they are not there,

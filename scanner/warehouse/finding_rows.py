@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from scanner.fleet.keys import domain_of, leaf_of
+from scanner.fleet.keys import domain_of, leaf_of, records_in
 from scanner.model.findings import CertificateRecord, DiagnosisRecord, EndpointRecord, Finding
 from scanner.warehouse.tables import CERTIFICATES, DIAGNOSES, ENDPOINTS, FINDINGS, ColumnType, Table
 
@@ -74,13 +74,13 @@ def finding_row(finding: Mapping[str, Any], run: str, row: int) -> Row:
 
 def diagnosis_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
     """Yield the rows of ``diagnoses``."""
-    for position, diagnosis in enumerate(_mappings(finding.get("diagnoses"))):
+    for position, diagnosis in enumerate(records_in(finding.get("diagnoses"))):
         yield _DIAGNOSIS.read(diagnosis, run=run, row=row, position=position)
 
 
 def endpoint_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
     """Yield the rows of ``endpoints``."""
-    for position, endpoint in enumerate(_mappings(finding.get("endpoints"))):
+    for position, endpoint in enumerate(records_in(finding.get("endpoints"))):
         trust = _mapping(endpoint.get("trust"))
         trusted = any(_mapping(store).get("trusted") is True for store in trust.values()) if trust else None
         yield _ENDPOINT.read(endpoint, run=run, row=row, position=position, trusted=trusted)
@@ -89,14 +89,14 @@ def endpoint_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Ro
 def chain_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
     """Yield the rows of ``chains``."""
     sent = set()
-    for number, endpoint in enumerate(_mappings(finding.get("endpoints"))):
+    for number, endpoint in enumerate(records_in(finding.get("endpoints"))):
         for place, sha256 in enumerate(_texts(endpoint.get("chain")) or ()):
             sent.add(sha256)
             yield {
                 "run": run, "row": row, "endpoint": number, "position": place,
                 "address": _text(endpoint.get("address")), "sha256": sha256, "source": None,
             }  # fmt: skip
-    for place, certificate in enumerate(_mappings(finding.get("certificates"))):
+    for place, certificate in enumerate(records_in(finding.get("certificates"))):
         unsent = _text(certificate.get("sha256"))
         if unsent is not None and unsent not in sent:
             yield {
@@ -107,7 +107,7 @@ def chain_rows(finding: Mapping[str, Any], run: str, row: int) -> Iterator[Row]:
 
 def certificates_of(finding: Mapping[str, Any]) -> Iterator[tuple[str, bool, Mapping[str, Any]]]:
     """Yield (SHA-256, whether it has its DER, record) for each certificate of a finding that has a SHA-256."""
-    for record in _mappings(finding.get("certificates")):
+    for record in records_in(finding.get("certificates")):
         sha256 = record.get("sha256")
         if isinstance(sha256, str) and len(sha256) == _SHA256_DIGITS:
             yield sha256, isinstance(record.get("der"), str), record
@@ -181,10 +181,6 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _mappings(value: Any) -> list[Mapping[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -193,23 +189,11 @@ def _texts(value: Any) -> list[str] | None:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else None
 
 
-def _integer(value: Any) -> int | None:
-    return value if type(value) is int and value in _INTEGERS else None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if type(value) in (int, float) else None
-
-
-def _boolean(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
 _CONVERTERS: Final[Mapping[ColumnType, Callable[[Any], Any]]] = {
     ColumnType.TEXT: _text,
-    ColumnType.INTEGER: _integer,
-    ColumnType.DOUBLE: _number,
-    ColumnType.BOOLEAN: _boolean,
+    ColumnType.INTEGER: lambda value: value if type(value) is int and value in _INTEGERS else None,
+    ColumnType.DOUBLE: lambda value: float(value) if type(value) in (int, float) else None,
+    ColumnType.BOOLEAN: lambda value: value if isinstance(value, bool) else None,
     ColumnType.TIMESTAMP: timestamp,
     ColumnType.TEXTS: _texts,
     ColumnType.JSON: lambda value: value,

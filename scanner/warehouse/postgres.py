@@ -143,12 +143,8 @@ def _without_nul_in_json(value: Any) -> Any:
     return [_without_nul_in_json(item) for item in value] if isinstance(value, list) else value
 
 
-def _texts_without_nul(value: list[str] | None) -> list[str | None] | None:
-    return None if value is None else [_without_nul(item) for item in value]
-
-
 _CONVERTERS: Final[dict[ColumnType, Callable[[Any], Any]]] = {
     ColumnType.TEXT: _without_nul,
     ColumnType.JSON: _json_text,
-    ColumnType.TEXTS: _texts_without_nul,
+    ColumnType.TEXTS: _without_nul_in_json,
 }

@@ -19,6 +19,7 @@ from msgspec import Struct, field
 
 from scanner.caching import Cache
 from scanner.errors import TlsweepError
+from scanner.model.findings import OUTCOMES
 from scanner.output import Unreadable, read_findings
 from scanner.warehouse.finding_rows import (
     MAX_DEPTH,
@@ -52,7 +53,6 @@ WRITE_BATCH_ROWS: Final = 100
 # Seen rows are bits in pages of this many bits (as a power of two): rows are mostly consecutive, and a row number far
 # off costs only one page.
 _PAGE_BITS: Final = 10
-OUTCOMES: Final = ("ok", "warn", "fail", "invalid")
 # The date of a run in which no finding has a start time
 UNKNOWN_DATE: Final = datetime.fromtimestamp(0, UTC).date().isoformat()
 
@@ -90,10 +90,8 @@ class RunSummary(Struct):
         if path not in self.files and len(self.files) < MAX_FILES:
             self.files[path] = None
         if started is not None:
-            if self.first_started is None or started < self.first_started:
-                self.first_started = started
-            if self.last_started is None or started > self.last_started:
-                self.last_started = started
+            self.first_started = min(started, self.first_started or started)
+            self.last_started = max(started, self.last_started or started)
 
     def to_row(self) -> Row:
         """Return the row of ``runs``."""
@@ -208,7 +206,8 @@ class _Stager:
         facts.note(finding, path, main["started"])
         for table, found in lines.items():
             self._write(table, found)
-        self._remember(certificates)
+        for sha256, record in certificates.items():
+            self._certificates.put(sha256, isinstance(record.get("der"), str))
         return None
 
     def _write(self, table: str, lines: list[bytes]) -> None:
@@ -237,7 +236,3 @@ class _Stager:
             if not before and before != with_der and (with_der or sha256 not in new):
                 new[sha256] = record
         return new
-
-    def _remember(self, certificates: Mapping[str, Mapping[str, Any]]) -> None:
-        for sha256, record in certificates.items():
-            self._certificates.put(sha256, isinstance(record.get("der"), str))

@@ -11,6 +11,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from scanner.model.findings import OUTCOMES
+
 
 class ColumnType(Enum):
     """The type of a column, independent of the dialect."""
@@ -78,10 +80,7 @@ RUNS: Final = Table(
         _derived("first_started", S, "least of started"),
         _derived("last_started", S, "greatest of started"),
         _derived("findings", N, "how many"),
-        _derived("ok", N, "how many with this outcome"),
-        _derived("warn", N, "how many with this outcome"),
-        _derived("fail", N, "how many with this outcome"),
-        _derived("invalid", N, "how many with this outcome"),
+        *(_derived(outcome, N, "how many with this outcome") for outcome in OUTCOMES),
         _derived("files", L, "files that it was read from"),
     ),
 )

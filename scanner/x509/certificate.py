@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 from scanner.model.findings import CertificateRecord
 from scanner.x509 import certificate_exact, certificate_fast, der, extensions
 from scanner.x509.certificate_fields import Fields
-from scanner.x509.distinguished import NameText, name_text
+from scanner.x509.distinguished import name_text
 from scanner.x509.signatures import CRYPTOGRAPHY_ERRORS, SignatureAlgorithm, verify_signature
 
 if TYPE_CHECKING:
@@ -36,17 +36,14 @@ class CertificateError(Exception):
 
 
 class Certificate(Fields, eq=False, weakref=True):
-    """One X.509 certificate (RFC 5280): its fields, its DER and its SHA-256 (lower-case hex).
-
-    To be treated as immutable; equal if the DER is equal. Made by ``parse_untrusted``.
-    """
+    """One X.509 certificate (RFC 5280), made by ``parse_untrusted``: immutable by convention, equal if the DER is equal."""
 
     der: bytes
     sha256: str
     _x509: x509.Certificate | None = None
     _public_key: CertificatePublicKeyTypes | None = None
     _self_signed: bool | None = None
-    _subject_name: NameText | None = None
+    _subject_attributes: tuple[tuple[str, str], ...] | None = None
 
     @classmethod
     def parse_untrusted(cls, data: bytes) -> Certificate:
@@ -60,10 +57,12 @@ class Certificate(Fields, eq=False, weakref=True):
         certificate = cls(*(*astuple(fields), data, sha256(data).hexdigest()))
         # cryptography warns of these serial numbers, and the rest of such a certificate is worth looking at
         if certificate.serial[0] != "-" and certificate.serial != "00":
-            certificate._load()
+            _ = certificate.x509
         return certificate
 
-    def _load(self) -> x509.Certificate:
+    @property
+    def x509(self) -> x509.Certificate:
+        """The certificate as ``cryptography`` parses it; raises ``CertificateError`` if it refuses."""
         if self._x509 is None:
             try:
                 if self.serial.startswith("-") or self.serial == "00":
@@ -75,6 +74,10 @@ class Certificate(Fields, eq=False, weakref=True):
             except CRYPTOGRAPHY_ERRORS as error:
                 raise CertificateError(_one_line(error)) from None
         return self._x509
+
+    def release(self) -> None:
+        """Drop what ``cryptography`` has loaded, 2.3 KB beside the 4 of the rest: it is loaded again when it is asked for."""
+        self._x509 = self._public_key = None
 
     # --- what follows from the fields --------------------------------------------------------------
 
@@ -114,26 +117,25 @@ class Certificate(Fields, eq=False, weakref=True):
         return self.names.texts
 
     @property
-    def x509(self) -> x509.Certificate:
-        """The certificate as ``cryptography`` parses it; raises ``CertificateError`` if it refuses."""
-        return self._load()
-
-    @property
     def public_key(self) -> CertificatePublicKeyTypes:
         """The subject's key; raises ``CertificateError`` if it is of an unknown kind or malformed."""
         if self._public_key is None:
             try:
-                self._public_key = (self._x509 or self._load()).public_key()
+                self._public_key = (self._x509 or self.x509).public_key()
             except CRYPTOGRAPHY_ERRORS as error:
                 raise CertificateError(f"public key: {_one_line(error)}") from None
         return self._public_key
 
     @property
-    def subject_name(self) -> NameText:
-        """The subject, decoded."""
-        if self._subject_name is None:
-            self._subject_name = name_text(self.subject_der)
-        return self._subject_name
+    def subject_attributes(self) -> tuple[tuple[str, str], ...]:
+        """The attributes of the subject in their order. Where its text is a common name alone, as in most leaves, it is not decoded."""
+        if self._subject_attributes is None:
+            common_name = self.common_name
+            if common_name is not None and self.subject == f"CN={common_name}":
+                self._subject_attributes = (("CN", common_name),)
+            else:
+                self._subject_attributes = name_text(self.subject_der).attributes
+        return self._subject_attributes
 
     @property
     def self_signed(self) -> bool:

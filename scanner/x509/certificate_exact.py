@@ -25,8 +25,7 @@ def read_untrusted(data: bytes) -> Fields:
     found: list[str] = []
     start, stop = der.whole_untrusted(data, der.SEQUENCE, "certificate")
     tbs_start, tbs_stop = der.expect_untrusted(data, start, stop, der.SEQUENCE, "tbsCertificate")
-    _, algorithm_stop = der.expect_untrusted(data, tbs_stop, stop, der.SEQUENCE, "signatureAlgorithm")
-    outer = data[tbs_stop:algorithm_stop]
+    outer, algorithm_stop = der.element_untrusted(data, tbs_stop, stop, der.SEQUENCE, "signatureAlgorithm")
     bits_start, bits_stop = der.expect_untrusted(data, algorithm_stop, stop, der.BIT_STRING, "signatureValue")
     if bits_stop != stop:
         raise der.DerError("certificate: bytes after the signature")
@@ -48,21 +47,14 @@ def read_untrusted(data: bytes) -> Fields:
     serial = fields.serial_text_untrusted(data[serial_start:serial_stop])
     if serial.startswith("-"):
         found.append(malformations.NEGATIVE_SERIAL)
-    _, at = der.expect_untrusted(data, serial_stop, tbs_stop, der.SEQUENCE, "signature")
-    if data[serial_stop:at] != outer:
+    inner, at = der.element_untrusted(data, serial_stop, tbs_stop, der.SEQUENCE, "signature")
+    if inner != outer:
         found.append("the signature algorithms inside and outside the signed part differ")
-    issuer_at = at
-    _, at = der.expect_untrusted(data, at, tbs_stop, der.SEQUENCE, "issuer")
-    issuer_der = data[issuer_at:at]
-    validity_at = at
-    _, at = der.expect_untrusted(data, at, tbs_stop, der.SEQUENCE, "validity")
-    validity = fields.validity_untrusted(data[validity_at:at])
-    subject_at = at
-    _, at = der.expect_untrusted(data, at, tbs_stop, der.SEQUENCE, "subject")
-    subject_der = data[subject_at:at]
-    spki_at = at
-    _, at = der.expect_untrusted(data, at, tbs_stop, der.SEQUENCE, "subjectPublicKeyInfo")
-    spki_der = data[spki_at:at]
+    issuer_der, at = der.element_untrusted(data, at, tbs_stop, der.SEQUENCE, "issuer")
+    validity_der, at = der.element_untrusted(data, at, tbs_stop, der.SEQUENCE, "validity")
+    validity = fields.validity_untrusted(validity_der)
+    subject_der, at = der.element_untrusted(data, at, tbs_stop, der.SEQUENCE, "subject")
+    spki_der, at = der.element_untrusted(data, at, tbs_stop, der.SEQUENCE, "subjectPublicKeyInfo")
     key = fields.key_untrusted(spki_der, found)
     issuer, subject = name_text(issuer_der), name_text(subject_der)
     listed: dict[bytes, tuple[bool, bytes]] = {}

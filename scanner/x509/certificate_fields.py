@@ -189,16 +189,12 @@ def validity_untrusted(encoded: bytes) -> tuple[float, float, str, str]:
     seconds: list[float] = []
     texts: list[str] = []
     for tag, at, end in times:
-        content = encoded[at:end]
-        if tag == der.UTC_TIME:
-            seconds.append(_seconds_untrusted(content, 2))
-            full = (b"19" if int(content[:2]) >= 50 else b"20") + content
-        elif tag == der.GENERALIZED_TIME:
-            seconds.append(_seconds_untrusted(content, 4))
-            full = content
-        else:
+        if tag not in (der.UTC_TIME, der.GENERALIZED_TIME):
             raise der.DerError("validity: something that is not a time")
-        text = full.decode("ascii")
+        seconds.append(time_untrusted(tag, encoded[at:end]))
+        text = encoded[at:end].decode("ascii")
+        if tag == der.UTC_TIME:
+            text = ("19" if text >= "50" else "20") + text
         texts.append(f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:12]}:{text[12:14]}Z")
     return seconds[0], seconds[1], texts[0], texts[1]
 

@@ -25,10 +25,7 @@ class ChainFileError(TlsweepError):
 
 
 def chain_untrusted(content: bytes, shown: str) -> tuple[bytes, ...]:
-    """Return the certificates in a file's content in their order, as DER; raises only ``ChainFileError``.
-
-    The content of a block is not parsed: a chain with a malformed certificate is something to verify.
-    """
+    """Return the certificates in a file in their order, as unparsed DER; raises only ``ChainFileError``."""
     if b"-----BEGIN " in content:
         found = tuple(certificates_in_pem(content))
         if not found:

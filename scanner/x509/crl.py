@@ -87,25 +87,6 @@ class IssuingPoint(Struct, frozen=True):
 class Crl:
     """One list, read and not verified. Times are seconds since the epoch."""
 
-    __slots__ = (
-        "_asked",
-        "_data",
-        "_entries",
-        "_hashes",
-        "_tbs",
-        "_understood",
-        "_verified",
-        "algorithm",
-        "authority_key_id",
-        "bytes",
-        "issuer_der",
-        "issuing_point",
-        "next_update",
-        "objection",
-        "signature",
-        "this_update",
-    )
-
     def __init__(self, data: bytes) -> None:
         """Use ``load_crl_untrusted``."""
         self._data = data
@@ -126,8 +107,7 @@ class Crl:
         start, stop = der.whole_untrusted(data, der.SEQUENCE, "CertificateList")
         at, end = der.expect_untrusted(data, start, stop, der.SEQUENCE, "tbsCertList")
         self._tbs = start, end
-        _, algorithm_stop = der.expect_untrusted(data, end, stop, der.SEQUENCE, "signatureAlgorithm")
-        outer = data[end:algorithm_stop]
+        outer, algorithm_stop = der.element_untrusted(data, end, stop, der.SEQUENCE, "signatureAlgorithm")
         self.algorithm: SignatureAlgorithm = algorithm_untrusted(outer)
         bits_start, bits_stop = der.expect_untrusted(data, algorithm_stop, stop, der.BIT_STRING, "signatureValue")
         unused, self.signature = der.bits_untrusted(data, bits_start, bits_stop)
@@ -138,13 +118,10 @@ class Crl:
             number_start, at = der.expect_untrusted(data, at, end, der.INTEGER, "version")
             if (version := der.integer_untrusted(data, number_start, at)) != 1:
                 raise der.DerError(f"version: {version}, which no list has")
-        inner = at
-        _, at = der.expect_untrusted(data, at, end, der.SEQUENCE, "signature")
-        if data[inner:at] != outer:
+        inner, at = der.element_untrusted(data, at, end, der.SEQUENCE, "signature")
+        if inner != outer:
             raise der.DerError("the signature algorithms inside and outside the signed part differ")
-        issuer_at = at
-        _, at = der.expect_untrusted(data, at, end, der.SEQUENCE, "issuer")
-        self.issuer_der = data[issuer_at:at]
+        self.issuer_der, at = der.element_untrusted(data, at, end, der.SEQUENCE, "issuer")
         tag, time_start, at = der.header_untrusted(data, at, end)
         self.this_update = fields.time_untrusted(tag, data[time_start:at])
         if at < end and data[at] in (der.UTC_TIME, der.GENERALIZED_TIME):

@@ -72,6 +72,12 @@ def expect_untrusted(data: bytes, at: int, end: int, tag: int, what: str) -> tup
     return start, stop
 
 
+def element_untrusted(data: bytes, at: int, end: int, tag: int, what: str) -> tuple[bytes, int]:
+    """Read an element that must have ``tag``: (its encoding, header included; the end of it)."""
+    _, stop = expect_untrusted(data, at, end, tag, what)
+    return data[at:stop], stop
+
+
 def whole_untrusted(data: bytes, tag: int, what: str) -> tuple[int, int]:
     """Read one element that fills ``data`` to its end."""
     start, stop = expect_untrusted(data, 0, len(data), tag, what)

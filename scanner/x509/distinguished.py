@@ -60,10 +60,7 @@ _ESCAPED: Final = str.maketrans({character: "\\" + character for character in '"
 
 
 class NameText(Struct, frozen=True):
-    """A distinguished name, decoded.
-
-    ``attributes`` are (short name or dotted OID, value) in their order; ``common_name`` is the last, most specific CN.
-    """
+    """A decoded distinguished name: (short name or dotted OID, value) in their order; ``common_name`` is the last CN."""
 
     text: str
     attributes: tuple[tuple[str, str], ...]

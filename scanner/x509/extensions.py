@@ -48,26 +48,8 @@ TLS_FEATURE: Final = OIDS["tlsFeature"]
 NO_REVOCATION: Final = (der.encoded_oid("2.5.29.56"), der.encoded_oid("0.4.0.194121.2.1"))
 
 # Critical extensions that OpenSSL's X509_supported_extension accepts for TLS; any other is refused.
-UNDERSTOOD_WHEN_CRITICAL: Final = frozenset(
-    OIDS[name]
-    for name in (
-        "subjectKeyIdentifier",
-        "keyUsage",
-        "subjectAltName",
-        "basicConstraints",
-        "nameConstraints",
-        "cRLDistributionPoints",
-        "certificatePolicies",
-        "policyMappings",
-        "authorityKeyIdentifier",
-        "policyConstraints",
-        "extKeyUsage",
-        "inhibitAnyPolicy",
-        # not by all clients: see below, and NEVER_CRITICAL
-        "netscapeCertType",
-        "authorityInfoAccess",
-    )
-)
+# Not all clients accept policyMappings, netscapeCertType and cRLDistributionPoints (see below), or those of NEVER_CRITICAL.
+UNDERSTOOD_WHEN_CRITICAL: Final = frozenset(OIDS.values()) - {TLS_FEATURE}
 # Critical, these are understood by OpenSSL and Go, but not by all others -> dotted OID, clients that refuse them.
 _HALF_UNDERSTOOD: Final = {
     CRL_DISTRIBUTION_POINTS: ("2.5.29.31", ("java", "chrome", "firefox")),
@@ -150,10 +132,7 @@ NO_ACCESS: Final[tuple[tuple[str, ...], tuple[str, ...]]] = ((), ())
 
 
 def split_untrusted(data: bytes, at: int, end: int, found_flaws: list[str]) -> dict[bytes, tuple[bool, bytes]]:
-    """Read the Extensions between ``at`` and ``end``: identifier -> (critical, content of extnValue).
-
-    Of one that is there twice the first counts, and ``found_flaws`` gets a sentence.
-    """
+    """Read the Extensions between ``at`` and ``end``: identifier -> (critical, content of extnValue); of doubles the first counts."""
     found: dict[bytes, tuple[bool, bytes]] = {}
     count = 0
     start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "extensions")

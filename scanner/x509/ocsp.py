@@ -122,10 +122,7 @@ class Response(Struct, frozen=True):
 
 
 class Verified(Struct, frozen=True):
-    """A response that is about one certificate and whose signature verifies.
-
-    The signer's certificate is valid in [``not_before``, ``not_after``], which the caller compares with the time.
-    """
+    """A response about one certificate, with the validity of its signer, which the caller compares with the time."""
 
     single: SingleResponse
     produced_at: float
@@ -183,8 +180,8 @@ def _parse(data: bytes) -> Response:
 
     tbs_at = at
     tbs_start, tbs_stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "tbsResponseData")
-    _, algorithm_stop = der.expect_untrusted(data, tbs_stop, end, der.SEQUENCE, "signatureAlgorithm")
-    algorithm = algorithm_untrusted(data[tbs_stop:algorithm_stop])
+    encoded, algorithm_stop = der.element_untrusted(data, tbs_stop, end, der.SEQUENCE, "signatureAlgorithm")
+    algorithm = algorithm_untrusted(encoded)
     bits_start, bits_stop = der.expect_untrusted(data, algorithm_stop, end, der.BIT_STRING, "signature")
     unused, signature = der.bits_untrusted(data, bits_start, bits_stop)
     if unused:

@@ -40,10 +40,7 @@ def digest(name: str, data: bytes) -> bytes:
 
 
 def encode_request(certificate: Certificate, issuer: Certificate, *, hash_name: str = "sha1") -> bytes:
-    """Return the DER of an OCSPRequest about one certificate.
-
-    Every responder knows a CertID with SHA-1 (RFC 5019 section 2.1.1); ``hash_name`` may also be "sha256".
-    """
+    """Return the DER of an OCSPRequest; every responder knows a CertID with SHA-1 (RFC 5019 section 2.1.1)."""
     number = int(certificate.serial, 16)
     identifier = der.encoded(
         der.SEQUENCE,

@@ -63,10 +63,7 @@ class Sct(Struct, frozen=True):
 
 
 def list_untrusted(data: bytes) -> tuple[bytes, ...]:
-    """Return the first ``MAX_SCTS`` SerializedSCTs of a SignedCertificateTimestampList (RFC 6962 section 3.3).
-
-    Raises only ``SctError``.
-    """
+    """Return the first ``MAX_SCTS`` of a SignedCertificateTimestampList (RFC 6962 section 3.3); raises only ``SctError``."""
     if len(data) < 2 or int.from_bytes(data[:2], "big") != len(data) - 2:
         raise SctError("the list's length does not fit")
     found = []
@@ -130,10 +127,7 @@ def sct_times_untrusted(certificate: Certificate) -> tuple[float, ...]:
 
 
 def stapled_untrusted(response: bytes, certificate: Certificate) -> tuple[bytes, ...]:
-    """Return the SerializedSCTs that an OCSP response (RFC 6960) has for a certificate; raises only ``SctError``.
-
-    The response is not verified: an SCT has a signature of its own.
-    """
+    """Return the SerializedSCTs in an OCSP response, which is not verified: an SCT has a signature; raises only ``SctError``."""
     try:
         singles = ocsp.parse_untrusted(response).singles
     except OcspRefusal:
@@ -159,10 +153,7 @@ def _in_octets_untrusted(content: bytes) -> tuple[bytes, ...]:
 
 
 def precertificate_untrusted(certificate: Certificate) -> bytes:
-    """Return the TBSCertificate that logs signed (RFC 6962 section 3.2): the issued one without its SCT list.
-
-    The poison extension is removed too, in case a precertificate itself is presented. Raises only ``SctError``.
-    """
+    """Return the TBSCertificate that logs signed (RFC 6962 section 3.2): without SCT list and poison. Raises only ``SctError``."""
     try:
         return _without_untrusted(certificate.tbs_der, frozenset((SCT_LIST, POISON)))
     except der.DerError as error:

@@ -17,10 +17,7 @@ IP: Final = 0x87
 
 
 class Subtrees:
-    """One side, permitted or excluded, as tables in which a name is found without comparing it with every subtree.
-
-    Those of addresses, directories and texts are made at the first look-up.
-    """
+    """One side, permitted or excluded, as tables: names are found without comparing each subtree. Rare tables are made lazily."""
 
     __slots__ = (
         "_directories",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.diagnosis.catalogue import CAUSES, CODES, rank, translated, words_of
+from scanner.diagnosis.catalogue import CAUSES, CODES, cause_texts, rank, translated, words_of
 from scanner.diagnosis.wording import Wording
 from scanner.language import LANGUAGES
 from scripts import build_causes
@@ -118,3 +118,7 @@ def test_words_without_evidence_in_every_language(code: str, language: str) -> N
     words = Wording(target(), "192.0.2.1", language=language)
     for text in (words.summary(code, {}), words.remedy(code, {})):
         assert "{" not in text and "None" not in text and text
+
+
+def test_every_cause_of_the_catalogue_is_described() -> None:
+    assert list(cause_texts()) == list(CAUSES)

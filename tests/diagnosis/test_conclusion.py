@@ -80,6 +80,22 @@ def test_leaves_below_one_issuer_share_the_words_on_it(monkeypatch: pytest.Monke
     assert len(asked) == 2  # the first for its target, the second for all
 
 
+def test_each_leaf_has_its_own_paths_in_the_evidence_that_is_shared() -> None:
+    for number in range(4):
+        first, second = ({"stores": [store], "path": (f"leaf {number}", store), "days": 1} for store in ("a", "b"))
+        kept = report(
+            Claim("intermediate-expired", first),
+            Claim("intermediate-expired", second),
+            Claim("expires-soon", {"days_left": 3}),
+        )
+        found = {each["code"]: each["evidence"] for each in conclude_chain(kept, target(), ADDRESS, None, "en").records}
+        expired = found["intermediate-expired"]
+        assert list(expired) == ["stores", "path", "days", "also"]
+        assert expired["path"] == [f"leaf {number}", "a"]
+        assert expired["also"] == [{"stores": ["b"], "path": [f"leaf {number}", "b"], "days": 1}]
+        assert found["expires-soon"] == {"days_left": 3}
+
+
 def test_bug_in_the_words_costs_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> str:
         raise OverflowError("injected")

@@ -7,7 +7,8 @@ can be replaced, omitted or corrupted. The DER is written here and shares no cod
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -251,3 +252,15 @@ URL = "http://crl.test/ca.crl"
 
 
 WORLD = World()
+
+
+def damaged(sound: bytes, seed: int) -> Iterator[bytes]:
+    """Yield 1,500 variants of ``sound`` with one to three bytes changed, one in five of them cut off too."""
+    changes = random.Random(seed)
+    for _ in range(1500):
+        data = bytearray(sound)
+        for _ in range(changes.randint(1, 3)):
+            data[changes.randrange(len(data))] = changes.randrange(256)
+        if changes.random() < 0.2:
+            del data[changes.randrange(len(data)) :]
+        yield bytes(data)

@@ -163,7 +163,7 @@ class Endless(io.RawIOBase):
 
 
 def peak(monkeypatch: pytest.MonkeyPatch, line: bytes, count: int) -> int:
-    monkeypatch.setattr("scanner.inventory.reading.open_binary", lambda _path: Endless(line, count))
+    monkeypatch.setattr("scanner.lines.open_binary", lambda _path: Endless(line, count))
     tracemalloc.start()
     try:
         read = sum(1 for _ in read_inventory("made", protocols=PROTOCOLS))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import pytest
+
 from scanner.diagnosis.catalogue import CODES
 from scanner.fleet.stats.counts import GroupCounts
 from scanner.fleet.stats.expiry import Expiry
@@ -46,14 +48,15 @@ def test_causes_that_make_targets_fail_come_first() -> None:
     assert (second.name, second.title, second.primary, second.targets) == ("dns", "The name leads nowhere", 0, 2)
 
 
-def test_groups_are_ordered_by_size_or_by_what_fails() -> None:
+def test_groups_are_ordered_by_size_or_by_what_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {
         "large": counted(*[("ok", None, "")] * 5),
         "bad": counted(("fail", "dns", "nxdomain")),
         "": counted(("warn", None, "")),
     }
     assert [one.value for one in groups(found)[0]] == ["large", "(none)", "bad"]
-    (worst,), left_out = groups(found, 1, worst_first=True)
+    monkeypatch.setattr("scanner.report.sections.MAX_GROUPS", 1)
+    (worst,), left_out = groups(found, worst_first=True)
     assert (worst.value, worst.fail, worst.part, worst.causes, left_out) == ("bad", 1, 100.0, "dns 1", 2)
 
 

@@ -15,12 +15,6 @@ from scanner.net.pacing import Pacer
 from scanner.run.monitors import limit_memory, watch_clock
 
 
-@pytest.fixture
-def clock() -> MockClock:
-    """Seconds pass as soon as nothing else is to be done."""
-    return MockClock(autojump_threshold=0)
-
-
 class Spilled:
     """A scan that counts how often it is spilled."""
 

@@ -14,6 +14,7 @@ from scanner.fleet.correlate.fold import Fold
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import InvalidRow
 from scanner.run import scan as module
+from scanner.run.observed_target import Observed
 from scanner.run.row_queue import ROWS_AHEAD, ROWS_PER_READ, Row
 from scanner.run.scan import WAITING_WORKERS, Services
 from tests.helpers import evidence, pki
@@ -113,6 +114,27 @@ def test_an_intermediate_of_another_host_completes_a_chain_in_any_order(order: l
     assert codes(told[HOSTS[4]]) == ["issuer-unknown"]
     # what waited for the fleet is written after all that did not
     assert findings[-1]["target"]["host"] == HOSTS[4]
+
+
+@pytest.mark.parametrize("order, again", [([4], False), ([4, 3], True), ([3, 4], False)])
+def test_what_waits_is_verified_again_where_an_intermediate_was_met_since(
+    monkeypatch: pytest.MonkeyPatch, order: list[int], again: bool
+) -> None:
+    waiting: list[Observed] = []
+    original = module.Scan._current
+
+    def watched(scan: module.Scan, observed: Observed) -> Observed:
+        waiting.append(observed)
+        current = original(scan, observed)
+        assert (current.verdicts is None, current.facts is None) == (again, again)
+        assert (current.evidence, current.owned) == (observed.evidence, observed.owned)
+        return current
+
+    monkeypatch.setattr(module.Scan, "_current", watched)
+    scenario, rows = fleet([*order, *(number for number in range(5) if number not in order)])
+    told = by_host(scanned(scenario, rows[: len(order)], ScanConfig(retries=0, concurrency=1), waiting_workers=0))
+    assert [each.evidence.target.host for each in waiting] == [HOSTS[4]]
+    assert codes(told[HOSTS[4]]) == ["issuer-unknown"]
 
 
 def test_rows_that_name_a_waiting_target_get_its_finding() -> None:

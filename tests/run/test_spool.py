@@ -56,6 +56,19 @@ def test_evidence_comes_back_equal() -> None:
         assert next(spool.pop_all("clock")) == seen
 
 
+@pytest.mark.parametrize("in_memory", [0, 2, 5])
+def test_of_what_goes_to_disk_only_a_part_is_kept(in_memory: int) -> None:
+    with Spool[tuple[int, str]](size_of, on_disk=lambda item: (item[0], ""), in_memory=in_memory) as spool:
+        for number in range(5):
+            spool.put((number, "made again"), "clock")
+        assert list(spool.pop_all("clock")) == [
+            (number, "made again" if number < in_memory else "") for number in range(5)
+        ]
+        spool.put((7, "made again"), "clock")
+        spool.spill()
+        assert list(spool.drain()) == [(7, "")]
+
+
 def test_files_have_no_name_and_are_closed(tmp_path: Path) -> None:
     before = files_open()
     spool = Spool[bytes](size_of, in_memory=0, directory=str(tmp_path))

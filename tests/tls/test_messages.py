@@ -10,14 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.tls import messages as m
-from scanner.tls.wire import DecodeError, vector8, vector16, vector24
+from scanner.tls.wire import DecodeError, code_and_vector, vector8, vector16, vector24, whole_vector
 from tests.tls.rfc8448 import HELLO_RETRY, SIMPLE
 
 DECODERS: dict[str, Callable[[bytes], Any]] = {
     "ServerHello": m.server_hello_untrusted,
-    "key_share": m.key_share_untrusted,
     "retry group": m.retry_group_untrusted,
-    "cookie": m.cookie_untrusted,
     "ALPN": m.alpn_untrusted,
     "EncryptedExtensions": m.encrypted_extensions_untrusted,
     "CertificateStatus": m.ocsp_response_untrusted,
@@ -27,7 +25,6 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
     "CertificateRequest of TLS 1.3": lambda body: m.certificate_request_untrusted(body, 0x0304),
     "CertificateRequest of TLS 1.2": lambda body: m.certificate_request_untrusted(body, 0x0303),
     "CertificateRequest of TLS 1.0": lambda body: m.certificate_request_untrusted(body, 0x0301),
-    "CertificateVerify": m.certificate_verify_untrusted,
     "ServerKeyExchange ECDHE": lambda body: m.server_key_exchange_untrusted(body, 0x0303, "ECDHE", anonymous=False),
     "ServerKeyExchange DHE": lambda body: m.server_key_exchange_untrusted(body, 0x0301, "DHE", anonymous=False),
     "ServerKeyExchange RSA": lambda body: m.server_key_exchange_untrusted(body, 0x0300, "RSA", anonymous=True),
@@ -37,7 +34,7 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
 def test_the_server_hello_of_the_trace() -> None:
     hello = m.server_hello_untrusted(SIMPLE["server_hello"][4:])
     assert (hello.version, hello.suite, hello.compression, hello.is_retry) == (0x0304, 0x1301, 0, False)
-    group, share = m.key_share_untrusted(hello.extensions[51])
+    group, share = code_and_vector(hello.extensions[51], "key_share")
     assert (group, len(share)) == (0x001D, 32)
 
 
@@ -45,9 +42,9 @@ def test_the_hello_retry_request_of_the_trace() -> None:
     hello = m.server_hello_untrusted(HELLO_RETRY["hello_retry_request"][4:])
     assert hello.is_retry
     assert m.retry_group_untrusted(hello.extensions[51]) == 0x0017
-    assert len(m.cookie_untrusted(hello.extensions[44])) == 114
+    assert len(whole_vector(hello.extensions[44], 2, "cookie")) == 114
     second = m.server_hello_untrusted(HELLO_RETRY["server_hello"][4:])
-    assert (second.is_retry, m.key_share_untrusted(second.extensions[51])[0]) == (False, 0x0017)
+    assert (second.is_retry, code_and_vector(second.extensions[51], "key_share")[0]) == (False, 0x0017)
 
 
 def test_the_certificate_of_the_trace() -> None:

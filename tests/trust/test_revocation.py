@@ -14,7 +14,6 @@ from scanner.trust.revocation import (
     judge_ocsp_untrusted,
     judge_staple_untrusted,
     none_needed,
-    pairs_of,
     sources_of,
 )
 from scanner.x509 import ocsp
@@ -70,9 +69,6 @@ def test_certificates_without_revocation_information_need_none(dotted: str) -> N
 
 def test_anchors_are_not_asked_about() -> None:
     assert none_needed(WORLD.root.parsed, WORLD.root.parsed) == "it is its own issuer"
-    path = [LEAF.parsed, CA.parsed, WORLD.root.parsed]
-    assert pairs_of(path) == [(path[0], path[1]), (path[1], path[2])]
-    assert pairs_of(path[:1]) == pairs_of([]) == []
 
 
 def test_the_issuer_of_a_leaf_is_the_one_that_signed_it() -> None:

@@ -32,8 +32,8 @@ from scanner.diagnosis.engine import Diagnosis
 from scanner.diagnosis.parts import ChainReport
 from scanner.errors import describe_caught
 from scanner.model.evidence import (
+    SETTLED_STATUSES,
     DnsAnswer,
-    DnsStatus,
     Evidence,
     InvalidRow,
     Negotiation,
@@ -144,22 +144,26 @@ def finding(
     if seen.observed:
         record["observed"] = seen.observed
     if judged_with:
-        record["judged_with"] = dict(judged_with)
+        record["judged_with"] = cast("dict[str, Any]", judged_with)
     if diagnosis.error is not None:
         record["error"] = safe_text(diagnosis.error)
     return record
 
 
-def for_another_row(record: Finding, target: Target) -> Finding:
-    """Return a finding for another row that names its target: what was seen once answers both.
-
-    It comes after the first in the same output, so it does not hold the certificates again.
-    """
+def without_der(record: Finding) -> Finding:
+    """Return a finding as it may be written for another row that names its target: it comes after the first in the same output,
+    so it does not hold the certificates again."""
     kept: list[Any] = [*record["certificates"]]
     for place, entry in enumerate(kept):
         if isinstance(entry, dict) and "der" in entry:  # else written already, or a fragment
-            kept[place] = {key: value for key, value in entry.items() if key != "der"}
-    return {**record, "target": target_record(target), "certificates": kept}
+            kept[place] = entry.copy()
+            del kept[place]["der"]
+    return {**record, "certificates": kept}
+
+
+def for_another_row(record: Finding, target: Target) -> Finding:
+    """Return a finding ``without_der`` for another row that names its target: what was seen once answers both."""
+    return {**record, "target": target_record(target)}
 
 
 def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Finding:
@@ -221,7 +225,7 @@ def dns_record(answer: DnsAnswer) -> DnsRecord:
         else "secure"
         if answer.authenticated
         else "insecure"
-        if answer.status in _ANSWERED and answer.source == "dns"
+        if answer.status in SETTLED_STATUSES and answer.source == "dns"
         else "indeterminate",
         "resolver": None if answer.resolver is None else safe_text(answer.resolver),
         "source": answer.source,
@@ -243,9 +247,6 @@ def dns_record(answer: DnsAnswer) -> DnsRecord:
     if observed:
         record["observed"] = observed
     return record
-
-
-_ANSWERED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
 
 
 def _chain(case: Case, certificates: Certificates) -> list[str]:

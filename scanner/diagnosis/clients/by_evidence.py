@@ -64,52 +64,37 @@ _OFFERED: Final[Mapping[str, Callable[[int], bool]]] = {
     "curl": lambda code: _openssl_offers(code),
     "python": lambda code: _python_offers(code),
     "go": lambda code: code in _AEAD or code in _CBC_SHA1,
-    "java": lambda code: _java_offers(code),
-    "node": lambda code: _node_offers(code),
+    "java": lambda code: _offers(code, ("ECDHE", "DHE", "TLS13")),
+    # A list of its own, then HIGH without Camellia: CCM and ARIA are in
+    "node": lambda code: _offers(code, ciphers=("AES", "CHACHA20", "ARIA"), ccm=True),
     "chrome": lambda code: code in offers.MODERN_SUITES,
     "firefox": lambda code: code in offers.MODERN_SUITES,
-    "gnutls": lambda code: _gnutls_offers(code),
+    "gnutls": lambda code: _offers(code, ccm=True) and cipher_suite(code).mac in ("AEAD", "SHA1"),
 }
+
+
+def _offers(
+    code: int,
+    exchanges: tuple[str, ...] = ("ECDHE", "DHE", "RSA", "TLS13"),
+    ciphers: tuple[str, ...] = ("AES", "CHACHA20"),
+    *,
+    ccm: bool = False,
+) -> bool:
+    suite = cipher_suite(code)
+    current = suite.weak is None and suite.kx in exchanges and suite.auth in _CERTIFIED
+    return current and suite.cipher.startswith(ciphers) and (ccm or "CCM" not in suite.cipher)
 
 
 def _openssl_offers(code: int) -> bool:
     # DEFAULT leaves out CCM, Camellia and ARIA since 1.1.1
-    suite = cipher_suite(code)
-    ciphers = suite.cipher.startswith(("AES", "CHACHA20")) and "CCM" not in suite.cipher
-    current = suite.weak is None and not suite.name.startswith("OLD_") and ciphers
-    return current and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13") and suite.auth in _CERTIFIED
+    return _offers(code) and not cipher_suite(code).name.startswith("OLD_")
 
 
 def _python_offers(code: int) -> bool:
     # ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES without SHA-1 and CCM
     suite = cipher_suite(code)
-    ciphers = ("AES", "CHACHA20") if suite.kx in ("ECDHE", "TLS13") else ("AES",)
-    plain = suite.cipher.startswith(ciphers) and "CCM" not in suite.cipher
-    return _openssl_offers(code) and suite.kx != "RSA" and plain and suite.mac != "SHA1"
-
-
-def _node_offers(code: int) -> bool:
-    # A list of its own, then HIGH without Camellia: CCM and ARIA are in
-    suite = cipher_suite(code)
-    ciphers = suite.weak is None and suite.cipher.startswith(("AES", "CHACHA20", "ARIA"))
-    return ciphers and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13") and suite.auth in _CERTIFIED
-
-
-def _java_offers(code: int) -> bool:
-    suite = cipher_suite(code)
-    plain = suite.cipher.startswith(("AES", "CHACHA20")) and "CCM" not in suite.cipher
-    return suite.weak is None and suite.kx in ("ECDHE", "DHE", "TLS13") and suite.auth in _CERTIFIED and plain
-
-
-def _gnutls_offers(code: int) -> bool:
-    suite = cipher_suite(code)
-    return (
-        suite.weak is None
-        and suite.kx in ("ECDHE", "DHE", "RSA", "TLS13")
-        and suite.cipher.startswith(("AES", "CHACHA20"))
-        and suite.mac in ("AEAD", "SHA1")
-        and suite.auth in _CERTIFIED
-    )
+    offered = suite.kx in ("ECDHE", "TLS13") or (suite.kx == "DHE" and suite.cipher.startswith("AES"))
+    return _openssl_offers(code) and offered and suite.mac != "SHA1"
 
 
 def _no_shared_cipher(evidence: Mapping[str, Any], _: Target) -> Texts:

@@ -29,28 +29,13 @@ _NODE_NAMES: Final = {
 }
 
 
-def node_text(number: int, text: str) -> str:
-    """Return what Node says for OpenSSL's X509_V_ERR ``number`` and its text."""
-    return f"{_NODE_NAMES.get(number, 'UNSPECIFIED')}: {text}"
-
-
 def verify_texts(number: int, text: str) -> dict[str, str]:
     """Return what the four clients over OpenSSL say for an X509_V_ERR ``number`` and its text."""
     return {
-        "node": node_text(number, text),
+        "node": f"{_NODE_NAMES.get(number, 'UNSPECIFIED')}: {text}",
         "openssl": f"verify error:num={number}:{text}",
         "curl": f"(60) SSL certificate problem: {text}",
         "python": f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {text}",
-    }
-
-
-def library_texts(reason: str, name: str) -> dict[str, str]:
-    """Return what clients over OpenSSL say when it ends a handshake, by the reason's text and the name that Python prints."""
-    return {
-        "openssl": f"SSL routines::{reason}",
-        "curl": f"(35) TLS connect error: SSL routines::{reason}",
-        "python": f"[SSL: {name}] {reason}",
-        "node": f"ERR_SSL_{name}: SSL routines::{reason}",
     }
 
 
@@ -68,11 +53,12 @@ RESET: Final[Mapping[str, str]] = {
     "gnutls": "Error in the pull function.",
 }
 CLOSED: Final[Mapping[str, str]] = {
-    **library_texts("unexpected eof while reading", "UNEXPECTED_EOF_WHILE_READING"),
+    "openssl": "SSL routines::unexpected eof while reading",
+    "curl": "(35) TLS connect error: SSL routines::unexpected eof while reading",
     "python": "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol",
+    "node": "ECONNRESET: Client network socket disconnected before secure TLS connection was established",
     "go": "EOF",
     "java": "javax.net.ssl.SSLHandshakeException: Remote host terminated the handshake",
-    "node": "ECONNRESET: Client network socket disconnected before secure TLS connection was established",
     "chrome": "ERR_CONNECTION_CLOSED",
     "firefox": "PR_END_OF_FILE_ERROR",
     "gnutls": "The TLS connection was non-properly terminated.",

@@ -87,10 +87,7 @@ _PLACE: Final = {
 
 
 def predict(target: Target, diagnoses: Iterable[DiagnosisRecord]) -> dict[str, str]:
-    """Return what each client says, ``"ok"`` if it accepts; nothing if all of them accept.
-
-    A client is left out where the protocol is none of its own.
-    """
+    """Return what each client that speaks the protocol says, ``"ok"`` if it accepts; nothing if all of them accept."""
     errors = [record for record in diagnoses if record["severity"] == "error"]
     said: dict[str, str] = {}
     for client in CLIENTS:

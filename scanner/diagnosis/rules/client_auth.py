@@ -58,12 +58,12 @@ def client_auth_claims(case: Case) -> Iterator[Claim]:
     authorities = [name_text(name).text for name in flight.negotiation.client_auth.authorities]
     facts: dict[str, Any] = {"authorities": authorities} if authorities else {}
     if ours is not None:
-        verdict = _rejection(case, ours, demand)
+        shown = _shown(ours, authorities, case.context.at)
+        verdict = _rejection(case, ours, flight, shown)
         if verdict is not None:
-            shown = _shown(ours, authorities, case.context.at)
             yield Claim("client-certificate-rejected", {**_ending(ours, verdict), **facts, **shown})
             return
-        if demand_of(ours, case, flight) is Demand.WELCOME and demand is not Demand.WELCOME:
+        if _demand(ours, case.target.protocol, flight) is Demand.WELCOME and demand is not Demand.WELCOME:
             return  # we are known there
     if demand is None or without is None:
         return
@@ -110,12 +110,8 @@ def _told_best(case: Case) -> Completion:
     return completions.get(QUIET, completions[CLIENT_AUTH])
 
 
-def demand_of(completion: Completion, case: Case, flight: ServerFlight) -> Demand | None:
-    """Return what this completed handshake shows; ``None`` if it failed, or ended so that it shows nothing."""
-    return _demand(completion, case.target.protocol, flight)
-
-
 def _demand(completion: Completion, protocol: str, flight: ServerFlight) -> Demand | None:
+    """Return what this completed handshake shows; ``None`` if it failed, or ended so that it shows nothing."""
     if completion.stage is Stage.CLIENT_AUTH:
         return Demand.REFUSED
     if completion.stage is Stage.APPLICATION:
@@ -142,11 +138,9 @@ def hung_up(completion: Completion) -> bool:
     return completion.stage is Stage.APPLICATION and completion.failure in _ENDED
 
 
-def _rejection(case: Case, ours: Completion, without: Demand | None) -> Demand | None:
+def _rejection(case: Case, ours: Completion, flight: ServerFlight, shown: dict[str, Any]) -> Demand | None:
     """Return why our certificate counts as refused; ``None`` if it does not."""
-    flight = flight_of(case.endpoint)
-    assert flight is not None
-    demand = demand_of(ours, case, flight)
+    demand = _demand(ours, case.target.protocol, flight)
     if demand is Demand.REFUSED or (demand is None and ours.stage is Stage.APPLICATION):
         return Demand.REFUSED
     if demand is not Demand.REFUSED_BEHIND:
@@ -155,12 +149,7 @@ def _rejection(case: Case, ours: Completion, without: Demand | None) -> Demand |
     same = plain is not None and plain.stage is Stage.DONE and plain.status == ours.status
     if same and not _speaks_of_certificates(ours) and ours.status in _REFUSALS:
         # refused alike with and without: ours is the reason only where something about it can be
-        authorities = (
-            [name_text(name).text for name in flight.negotiation.client_auth.authorities]
-            if flight.negotiation.client_auth
-            else []
-        )
-        return demand if _shown(ours, authorities, case.context.at).get("reasons") else None
+        return demand if shown.get("reasons") else None
     return demand
 
 

@@ -14,7 +14,7 @@ from scanner.diagnosis.parts import ChainSetting
 from scanner.model.evidence import RevocationAnswer
 from scanner.model.findings import Severity
 from scanner.times import moment
-from scanner.trust.revocation import issuer_of_leaf, judge_staple_untrusted, pairs_of
+from scanner.trust.revocation import issuer_of_leaf, judge_staple_untrusted
 from scanner.trust.verdicts import ChainVerdict
 from scanner.x509.certificate import Certificate
 
@@ -93,7 +93,7 @@ def _must_staple_claims(leaf: Certificate, staple: RevocationAnswer | None, sett
 def _answer_claims(chain: ChainVerdict, staple: RevocationAnswer | None, setting: ChainSetting) -> Iterator[Claim]:
     leaf = chain.leaf
     assert leaf is not None
-    for certificate, _ in pairs_of(chain.path):
+    for certificate in chain.path[:-1]:
         answers = [answer for answer in setting.answers if answer.certificate == certificate.sha256]
         if not answers:
             continue

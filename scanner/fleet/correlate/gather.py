@@ -7,8 +7,7 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from scanner.fleet.correlate.domains import MAX_NAME
-from scanner.fleet.correlate.facts import Facts, PageSighting, Sighting
-from scanner.fleet.correlate.facts_builder import MAX_ISSUER_TEXT, FactsBuilder
+from scanner.fleet.correlate.facts import MAX_ISSUER_TEXT, Facts, FactsBuilder, PageSighting, Sighting
 from scanner.model.evidence import EndpointEvidence, Evidence
 from scanner.trust.portal_pages import page_of
 from scanner.trust.revocation import issuer_of_leaf

@@ -12,8 +12,16 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from scanner.fleet.correlate.facts import MAX_ITEMS, Facts, Sighting, Text, seconds
-from scanner.fleet.correlate.facts_builder import ISSUER_CODES, MAX_ISSUER_TEXT, FactsBuilder
+from scanner.fleet.correlate.facts import (
+    ISSUER_CODES,
+    MAX_ISSUER_TEXT,
+    MAX_ITEMS,
+    Facts,
+    FactsBuilder,
+    Sighting,
+    Text,
+    seconds,
+)
 from scanner.model.evidence import Completion, RevocationAnswer
 from scanner.times import TIME_CODES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from scanner.fleet.correlate.domains import registrable
+from scanner.fleet.correlate.domains import MAX_NAME, registrable
 from scanner.fleet.correlate.facts import Reached
 
 # Unrelated hosts that must have failed. A CA that was shut down leaves a dead name behind, and a fleet's certificates can
@@ -13,8 +13,6 @@ from scanner.fleet.correlate.facts import Reached
 HOSTS_BLOCKED: Final = 3
 # Hosts kept, those first in the alphabet. The public web has some two hundred.
 MAX_HOSTS: Final = 256
-# Characters of a host name; what a certificate names beyond it is no host that could be reached by anybody.
-MAX_HOST: Final = 253
 HOSTS_TOLD: Final = 5
 
 
@@ -42,8 +40,8 @@ class ReachFold:
             self._keep(domain, host)
 
     def _keep(self, domain: str, host: str) -> None:
-        if len(host) > MAX_HOST:
-            return
+        if len(host) > MAX_NAME:
+            return  # no host that could be reached by anybody
         self._blocked[domain] = min(host, self._blocked.get(domain, host))
         if len(self._blocked) > MAX_HOSTS:
             del self._blocked[max(self._blocked)]

@@ -16,13 +16,9 @@ import orjson
 from msgspec import Struct, field
 
 from scanner.errors import TlsweepError
-from scanner.fleet.diff.target_states import CATEGORIES, TITLES, Change, TargetState, categories_of, change_of, row_of
+from scanner.fleet.diff.target_states import CATEGORIES, Change, TargetState, categories_of, change_of, row_of
 from scanner.fleet.keys import IDENTITY
 from scanner.output import Unreadable, read_findings
-
-__all__ = [
-    "CATEGORIES", "Change", "Diff", "DiffError", "FileCounts", "MAX_FILES", "SCHEMA", "Summary", "TargetState", "TITLES"
-]  # fmt: skip
 
 SCHEMA: Final = "tlsweep-diff/1"
 

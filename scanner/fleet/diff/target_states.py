@@ -11,7 +11,7 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scanner.fleet.keys import identity
+from scanner.fleet.keys import identity, records_in
 
 # What can have become of a target, in the order of the output.
 CATEGORIES: Final = (
@@ -223,9 +223,7 @@ def row_of(file: int, finding: Mapping[str, Any]) -> tuple[Any, ...]:
 def _codes(diagnoses: Any) -> str:
     """Return ``errors.warnings.code`` of each code, in the order of the diagnoses."""
     counts: dict[str, list[int]] = {}
-    for diagnosis in diagnoses if isinstance(diagnoses, list) else ():
-        if not isinstance(diagnosis, Mapping):
-            continue
+    for diagnosis in records_in(diagnoses):
         code, severity = diagnosis.get("code"), diagnosis.get("severity")
         if severity not in ("error", "warning") or not isinstance(code, str) or "," in code:
             continue

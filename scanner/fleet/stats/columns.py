@@ -20,12 +20,11 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
-from scanner.fleet.stats.counts import OUTCOMES
 from scanner.fleet.stats.finding_kinds import Kind, kind_of
 from scanner.fleet.stats.fleet_correlation import Seen, seen_of
 from scanner.fleet.stats.run_counts import group_names
 from scanner.fleet.stats.shared_causes import Root, roots_of, target_of
-from scanner.model.findings import SCHEMA
+from scanner.model.findings import OUTCOMES, SCHEMA
 
 _FIELDS: Final = itemgetter(
     "schema", "outcome", "run", "attempts", "duration_ms", "started", "diagnoses", "cause", "target", "certificates", "endpoints"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from scanner.model.findings import CAUSES
-
-OUTCOMES: Final = ("ok", "warn", "fail", "invalid")
+from scanner.model.findings import CAUSES, OUTCOMES
 
 # Codes of one cause, and causes beyond the fifteen, that are counted apart: the catalogue has a dozen a cause; more can
 # only come from files that are not ours.
@@ -40,7 +38,7 @@ class CauseCounts:
             "targets": self.targets,
             "share": share(self.targets, findings),
             "primary": self.primary,
-            "codes": dict(sorted(self.codes.items(), key=_most_first)),
+            "codes": dict(most_first(self.codes)),
         }
 
 
@@ -51,7 +49,7 @@ class GroupCounts:
 
     def __init__(self) -> None:
         self.findings = 0
-        self.outcomes = dict.fromkeys(OUTCOMES, 0)
+        self.outcomes: dict[str, int] = dict.fromkeys(OUTCOMES, 0)
         self.causes: dict[str, CauseCounts] = {}
 
     def cause(self, name: str) -> CauseCounts:
@@ -122,5 +120,6 @@ def _count(codes: dict[str, int], code: str, count: int) -> None:
     codes[code] = codes.get(code, 0) + count
 
 
-def _most_first(item: tuple[str, int]) -> tuple[int, str]:
-    return -item[1], item[0]
+def most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return names with their counts, the largest first, then by name."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

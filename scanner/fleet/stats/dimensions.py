@@ -5,24 +5,19 @@ Each is a function of a finding as JSON has it; ``None`` is "not known". A tag w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from scanner.fleet.keys import domain_of, served
+from scanner.fleet.keys import domain_of, records_in, served
 
 Finding = Mapping[str, Any]
-
-
-def _endpoints(finding: Finding) -> Iterator[Mapping[str, Any]]:
-    endpoints = finding.get("endpoints")
-    return (one for one in endpoints if isinstance(one, dict)) if isinstance(endpoints, list) else iter(())
 
 
 def _endpoint(field: str) -> Callable[[Finding], Any]:
     """Return a getter of a field of the first address that has it."""
 
     def value(finding: Finding) -> Any:
-        for endpoint in _endpoints(finding):
+        for endpoint in records_in(finding.get("endpoints")):
             if (found := endpoint.get(field)) is not None:
                 return found
         return None
@@ -52,7 +47,7 @@ def _family(finding: Finding) -> str | None:
 
 def _server(finding: Finding) -> str | None:
     """Return what the server called itself in an HTTP answer, if one was asked for."""
-    for endpoint in _endpoints(finding):
+    for endpoint in records_in(finding.get("endpoints")):
         answer = endpoint.get("application")
         if isinstance(answer, dict) and isinstance(server := answer.get("server"), str) and server:
             return server

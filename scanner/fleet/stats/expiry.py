@@ -80,15 +80,9 @@ class Expiry:
             for span in SPANS
         }
 
-    def soonest(self, count: int = MAX_LISTED) -> list[dict[str, Any]]:
-        """Return the certificates that expire first, with how many services sent each."""
-        return [
-            {"sha256": sha256, "not_after": not_after, "services": self._certificates[not_after, sha256]}
-            for not_after, sha256 in heapq.nsmallest(min(count, MAX_LISTED), self._certificates)
-        ]
-
     def to_json(self) -> dict[str, Any]:
-        """Return services by day, ISO week and month of expiry, each sorted, and the certificates that expire first."""
+        """Return services by day, ISO week and month of expiry, each sorted, and the certificates that expire first
+        with how many services sent each."""
         days = self.days
         weeks: Counter[str] = Counter()
         months: Counter[str] = Counter()
@@ -99,7 +93,10 @@ class Expiry:
             "by_day": _sorted(days),
             "by_week": _sorted(weeks),
             "by_month": _sorted(months),
-            "certificates": self.soonest(),
+            "certificates": [
+                {"sha256": sha256, "not_after": not_after, "services": self._certificates[not_after, sha256]}
+                for not_after, sha256 in heapq.nsmallest(MAX_LISTED, self._certificates)
+            ],
         }
 
 

@@ -19,6 +19,7 @@ from scanner.fleet.correlate.interceptors_fold import MAX_ISSUERS, IssuersFold
 from scanner.fleet.correlate.local_clock import ClockFold
 from scanner.fleet.correlate.older_facts import older_facts
 from scanner.fleet.correlate.reachability import ReachFold
+from scanner.fleet.keys import records_in
 from scanner.fleet.stats.finding_kinds import Kind
 from scanner.fleet.stats.reclassified import FLEET_CODES, Reclassified, merge_each
 
@@ -279,9 +280,8 @@ def _about(code: str, evidence: Mapping[str, Any]) -> str | None:
 def _recorded(finding: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the evidence of each code of the fleet that a finding has."""
     found: dict[str, Mapping[str, Any]] = {}
-    diagnoses = finding.get("diagnoses")
-    for diagnosis in diagnoses if isinstance(diagnoses, list) else ():
-        code = diagnosis.get("code") if isinstance(diagnosis, dict) else None
+    for diagnosis in records_in(finding.get("diagnoses")):
+        code = diagnosis.get("code")
         if isinstance(code, str) and code in FLEET_CODES:
             evidence = diagnosis.get("evidence")
             found[code] = evidence if isinstance(evidence, dict) else {}

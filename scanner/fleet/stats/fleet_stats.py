@@ -8,12 +8,12 @@ anything in it that no run of ours wrote is counted finding by finding, each as 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from scanner.fleet.stats.columns import Columns, Diagnosed, columns_of, diagnosed_of
-from scanner.fleet.stats.counts import share
+from scanner.fleet.stats.counts import most_first, share
 from scanner.fleet.stats.duplicates import Duplicates
 from scanner.fleet.stats.expiry import Expiry
 from scanner.fleet.stats.fleet_correlation import Correlation
@@ -25,6 +25,8 @@ from scanner.output import BAD_SHAPE_ERRORS, Unreadable
 # Reasons counted apart why lines are not findings.
 MAX_REASONS: Final = 20
 OTHER_REASONS: Final = "(other reasons)"
+
+_Kind = TypeVar("_Kind")
 
 
 class FleetStats:
@@ -83,27 +85,27 @@ class FleetStats:
         for run, rows in columns.rows.items():
             self.duplicates.add(run, rows)
         self._last = max(self._last, columns.last)
-        outcomes = Counter(columns.outcomes)
-        for outcome, count in outcomes.items():
-            counts.total.add(outcome, None, (), count)
-        for column, values in zip(self.by, zip(*columns.groups, strict=True), strict=False):
-            for (value, outcome), count in Counter(zip(values, columns.outcomes, strict=True)).items():
-                counts.group(column, value).add(outcome, None, (), count)
-        correlation.targets += len(columns.outcomes) - outcomes["invalid"]
+        self._count(columns.outcomes, columns.groups, lambda outcome: (outcome, None, ()))
+        correlation.targets += len(columns.outcomes) - columns.outcomes.count("invalid")
         for seen in columns.seen:
             correlation.add(seen)
         if columns.diagnosed:
-            self._count_diagnosed(columns.diagnosed)
+            kinds, groups = [kind for kind, *_ in columns.diagnosed], [names for _, names, *_ in columns.diagnosed]
+            self._count(kinds, groups, lambda kind: (kind.outcome, kind.primary, kind.codes))
             self._correlate(columns.diagnosed)
 
-    def _count_diagnosed(self, diagnosed: Sequence[Diagnosed]) -> None:
-        kinds = [kind for kind, *_ in diagnosed]
+    def _count(
+        self,
+        kinds: Sequence[_Kind],
+        groups: Sequence[Sequence[str | None]],
+        counted: Callable[[_Kind], tuple[str, str | None, Sequence[tuple[str, str]]]],
+    ) -> None:
+        """Count findings by what they have in common; ``counted`` is what ``GroupCounts.add`` takes of one."""
         for kind, count in Counter(kinds).items():
-            self.counts.total.add(kind.outcome, kind.primary, kind.codes, count)
-        groups = [names for _, names, *_ in diagnosed]
+            self.counts.total.add(*counted(kind), count)
         for column, values in zip(self.by, zip(*groups, strict=True), strict=False):
             for (value, kind), count in Counter(zip(values, kinds, strict=True)).items():
-                self.counts.group(column, value).add(kind.outcome, kind.primary, kind.codes, count)
+                self.counts.group(column, value).add(*counted(kind), count)
 
     def _correlate(self, diagnosed: Sequence[Diagnosed]) -> None:
         add_roots, correlation = self.shared_causes.add, self.correlation
@@ -128,7 +130,7 @@ class FleetStats:
 
     def why_unreadable(self) -> list[tuple[str, int]]:
         """Return the reasons for which lines are not findings, the most frequent first."""
-        return sorted(self.unreadable.items(), key=lambda item: (-item[1], item[0]))
+        return most_first(self.unreadable)
 
     def last_started(self) -> datetime | None:
         """Return when the last target was taken up."""

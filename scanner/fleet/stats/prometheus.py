@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from scanner.fleet.stats.counts import OUTCOMES, causes_seen
+from scanner.fleet.stats.counts import causes_seen
 from scanner.fleet.stats.run_counts import RunCounts, largest_first
+from scanner.model.findings import OUTCOMES
 
 if TYPE_CHECKING:
     from scanner.fleet.stats.fleet_stats import FleetStats

@@ -7,6 +7,8 @@ from collections.abc import Hashable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any, Final, Protocol, Self, TypeVar
 
+from scanner.fleet.keys import records_in
+from scanner.fleet.stats.counts import most_first
 from scanner.model.findings import CAUSES
 
 # Codes that only the fleet gives, and the cause that each belongs to.
@@ -55,8 +57,8 @@ class Reclassified:
         return {
             "targets": self.targets,
             "said": self.said,
-            "reclassified": _most_first(reclassified),
-            "otherwise": _most_first(otherwise),
+            "reclassified": dict(most_first(reclassified)),
+            "otherwise": dict(most_first(otherwise)),
         }
 
 
@@ -77,17 +79,12 @@ def merge_each(mine: dict[_Key, _Fold], theirs: Mapping[_Key, _Fold], limit: int
             mine[key] = deepcopy(fold)
 
 
-def _most_first(counts: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
 def causes_of(finding: Mapping[str, Any]) -> tuple[list[str], str]:
     """Return the causes of a finding's errors, as they are ordered, and the one that it is named by ("": none)."""
-    diagnoses = finding.get("diagnoses")
     errors: list[str] = [
         cause
-        for diagnosis in (diagnoses if isinstance(diagnoses, list) else ())
-        if isinstance(diagnosis, dict) and diagnosis.get("severity") == "error"
+        for diagnosis in records_in(finding.get("diagnoses"))
+        if diagnosis.get("severity") == "error"
         if isinstance(cause := diagnosis.get("cause"), str) and cause in CAUSES
     ]
     named = finding.get("cause")

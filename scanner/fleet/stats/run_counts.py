@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from scanner.errors import TlsweepError
+from scanner.fleet.keys import records_in
 from scanner.fleet.stats.counts import GroupCounts
 from scanner.fleet.stats.dimensions import BUILT_IN
 
@@ -143,19 +144,9 @@ def largest_first(groups: Mapping[str, GroupCounts]) -> list[tuple[str, GroupCou
 
 def codes_of(finding: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the distinct (cause, code) pairs of a finding. What is not shaped like a diagnosis is left out."""
-    diagnoses = finding.get("diagnoses")
-    if not isinstance(diagnoses, list):
-        return []
-    if len(diagnoses) == 1 and type(diagnoses[0]) is dict:  # the common case
-        cause, code = diagnoses[0].get("cause"), diagnoses[0].get("code")
-        return [(cause, code)] if isinstance(cause, str) and isinstance(code, str) else []
-    pairs: dict[tuple[str, str], None] = {}
-    for diagnosis in diagnoses:
-        if isinstance(diagnosis, dict):
-            cause, code = diagnosis.get("cause"), diagnosis.get("code")
-            if isinstance(cause, str) and isinstance(code, str):
-                pairs[cause, code] = None
-    return list(pairs)
+    found = [(one.get("cause"), one.get("code")) for one in records_in(finding.get("diagnoses"))]
+    texts = [(cause, code) for cause, code in found if isinstance(cause, str) and isinstance(code, str)]
+    return list(dict.fromkeys(texts))
 
 
 def _group(groups: dict[str, GroupCounts], value: str) -> GroupCounts:

@@ -7,12 +7,12 @@ A root is a code with a key, which all targets have in common that it affects. W
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from scanner.fleet.correlate.domains import host_of
-from scanner.fleet.keys import domain_of, leaf_of
+from scanner.fleet.keys import domain_of, leaf_of, records_in
 
 # Roots counted apart. Beyond it those of one target are dropped first: a root of many targets is met again soon.
 MAX_ROOTS: Final = 20_000
@@ -40,13 +40,13 @@ def _by_certificate(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], ev
         sha256, subject = leaf.get("sha256"), leaf.get("subject")
     found = [("certificate", sha256, subject)]
     if "also" in evidence:
-        for other in islice(_items(evidence["also"]), ROOTS_OF_ONE):
+        for other in islice(records_in(evidence["also"]), ROOTS_OF_ONE):
             found.append(("certificate", other.get("certificate"), other.get("subject") or other.get("common_name")))
     return found
 
 
 def _by_address(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
-    addresses = diagnosis.get("endpoints") or [one.get("address") for one in _items(finding.get("endpoints"))]
+    addresses = diagnosis.get("endpoints") or [one.get("address") for one in records_in(finding.get("endpoints"))]
     return [("address", one, None) for one in addresses[:ROOTS_OF_ONE]] if isinstance(addresses, list) else ()
 
 
@@ -93,7 +93,7 @@ _missing_by_name: Final = _by_evidence("issuer", "missing_subjects", "issuer")
 
 def _by_missing(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
     """Return the first certificate that the server leaves out."""
-    for missing in _items(evidence.get("missing")):
+    for missing in records_in(evidence.get("missing")):
         return [("certificate", missing.get("sha256"), missing.get("subject"))]
     return _missing_by_name(finding, diagnosis, evidence)
 
@@ -101,17 +101,13 @@ def _by_missing(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], eviden
 def _by_hosts(finding: Mapping[str, Any], diagnosis: Mapping[str, Any], evidence: Mapping[str, Any]) -> _Found:
     """Return the hosts of URLs in certificates that gave nothing usable."""
     found: list[tuple[str, Any, Any]] = []
-    for source in _items(evidence.get("sources")):
+    for source in records_in(evidence.get("sources")):
         url = source.get("url")
         if isinstance(url, str) and source.get("status") not in ("good", "revoked"):
             found.append(("host", host_of(url), None))
             if len(found) == ROOTS_OF_ONE:
                 break
     return found
-
-
-def _items(value: Any) -> Iterator[Mapping[str, Any]]:
-    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
 
 
 # Codes whose root is neither a certificate that the evidence names nor the address at which it was seen

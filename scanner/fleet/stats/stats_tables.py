@@ -6,17 +6,18 @@ and files of strangers, so each format escapes what would act in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 from msgspec import Struct
 
 from scanner.fleet.layout import markdown_table, markdown_text, text_table
-from scanner.fleet.stats.counts import OUTCOMES, CauseCounts, GroupCounts, causes_seen, percent
+from scanner.fleet.stats.counts import CauseCounts, GroupCounts, causes_seen, most_first, percent
 from scanner.fleet.stats.prometheus import as_prometheus
 from scanner.fleet.stats.run_counts import RunCounts, largest_first
 from scanner.language import translate
+from scanner.model.findings import OUTCOMES
 from scanner.text import printable, shorten
 
 if TYPE_CHECKING:
@@ -51,31 +52,32 @@ def as_json(counts: RunCounts, fleet: FleetStats | None = None) -> str:
 
 def as_table(counts: RunCounts, fleet: FleetStats | None = None) -> str:
     """Return the statistics as tables of plain text."""
-    parts = [_headline(counts, fleet)]
-    for section in _sections(counts, fleet):
-        parts.append("")
-        if section.title:
-            parts.append(printable(section.title))
-        parts.append(text_table(section.header, section.rows, section.right))
-        if section.note:
-            parts.append(printable(section.note))
-    if not causes_seen(counts.total):
-        parts.append(translate("No diagnosis at all."))
-    return "\n".join(parts) + "\n"
+    return _for_a_person(counts, fleet, printable, "{}", text_table, "")
 
 
 def as_markdown(counts: RunCounts, fleet: FleetStats | None = None) -> str:
     """Return the statistics as Markdown tables (GitHub's dialect), with everything from outside escaped."""
+    return _for_a_person(counts, fleet, markdown_text, "### {}\n", markdown_table, "\n")
+
+
+def _for_a_person(
+    counts: RunCounts,
+    fleet: FleetStats | None,
+    plain: Callable[[str], str],
+    heading: str,
+    table: Callable[[Sequence[str], Sequence[Sequence[str]], Sequence[int]], str],
+    before_note: str,
+) -> str:
     parts = [_headline(counts, fleet)]
     for section in _sections(counts, fleet):
         parts.append("")
         if section.title:
-            parts += [f"### {markdown_text(section.title)}", ""]
-        parts.append(markdown_table(section.header, section.rows, section.right))
+            parts.append(heading.format(plain(section.title)))
+        parts.append(table(section.header, section.rows, section.right))
         if section.note:
-            parts += ["", markdown_text(section.note)]
+            parts.append(before_note + plain(section.note))
     if not causes_seen(counts.total):
-        parts += ["", translate("No diagnosis at all.")]
+        parts.append(before_note + translate("No diagnosis at all."))
     return "\n".join(parts) + "\n"
 
 
@@ -209,8 +211,7 @@ def _headline(counts: RunCounts, fleet: FleetStats | None) -> str:
 
 
 def _codes_text(count: CauseCounts) -> str:
-    ordered = sorted(count.codes.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{code} {number}" for code, number in ordered)
+    return ", ".join(f"{code} {number}" for code, number in most_first(count.codes))
 
 
 def _groups(column: str, groups: Mapping[str, GroupCounts]) -> Section:

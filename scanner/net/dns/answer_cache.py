@@ -50,8 +50,7 @@ class SharedAnswers:
         size: Callable[[_Key, Any], int],
         now: Callable[[], float] = trio.current_time,
     ) -> None:
-        """``longest`` is the most seconds that an answer is kept; ``most`` and ``max_bytes`` (by ``size``) bound how many are;
-        ``now`` is trio's time."""
+        """``longest`` bounds the seconds that answers are kept, ``most`` and ``max_bytes`` their number and size."""
         self._now = now
         self._longest = longest
         self._entries: Cache[_Key, tuple[float, Any]] = Cache(most, max_bytes, lambda key, kept: size(key, kept[1]))
@@ -85,17 +84,13 @@ class SharedAnswers:
         work: Callable[[Unpack[_Arguments]], Awaitable[tuple[_T, float | None]]],
         *arguments: *_Arguments,
     ) -> _T:
-        """Return the result of ``work``, from the cache or from the task that is doing it already.
-
-        ``work`` returns its result and the seconds that it may be kept; ``None`` is not at all.
-        """
+        """Return the result of ``work`` from the cache or the task that does it; it gives the seconds to keep it, if at all."""
         flights = self._flights
         while True:
             kept = self._entries.get(key)
-            if kept is not None:
-                if self._now() < kept[0]:
-                    self.from_cache += 1
-                    return cast("_T", kept[1])
+            if kept is not None and self._now() < kept[0]:
+                self.from_cache += 1
+                return cast("_T", kept[1])
             if key not in flights:
                 break
             flight: _Flight[_T] | None = flights[key]

@@ -21,10 +21,7 @@ class CaaAnswer(NamedTuple):
 
 
 class TlsaAnswer(NamedTuple):
-    """TLSA records (RFC 6698) as (usage, selector, matching type, data); ``None`` where they could not be asked for.
-
-    They mean something only if ``authenticated``.
-    """
+    """TLSA records (RFC 6698): usage, selector, matching type, data; ``None`` if unknown, to be used only if ``authenticated``."""
 
     records: tuple[tuple[int, int, int, bytes], ...] | None
     authenticated: bool

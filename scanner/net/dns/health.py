@@ -79,17 +79,6 @@ class ResolverState(Struct, frozen=True):
 class Health:
     """The health of one resolver. Times are trio's, in seconds; ``epoch`` is what to add to them for the time of day."""
 
-    __slots__ = (
-        "_down_since",
-        "_epoch",
-        "_first_failure",
-        "_last_usable",
-        "_trusted_until",
-        "server",
-        "state",
-        "suspect",
-    )
-
     def __init__(self, server: str, epoch: float) -> None:
         self.server = server
         self._epoch = epoch

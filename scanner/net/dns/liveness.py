@@ -34,10 +34,7 @@ _LOCALHOST: Final = message_wire.questions_for("localhost", (message_wire.A,))[0
 
 
 class LivenessTest:
-    """The tests of one resolver. ``answered`` has questions that it answered lately, ``waiting`` those that made it suspect or came
-    since."""
-
-    __slots__ = ("_ask", "_health", "_now", "_seconds", "answered", "waiting")
+    """The tests of one resolver, with questions that it ``answered`` lately, and those ``waiting`` since it became suspect."""
 
     def __init__(self, health: Health, ask: Ask, seconds: float, now: Callable[[], float]) -> None:
         self._health = health
@@ -69,10 +66,7 @@ class LivenessTest:
             pause = min(2 * pause, LONGEST_PROBE_PAUSE)
 
     async def _test(self, *, thorough: bool) -> tuple[Service, str | None]:
-        """Return what the resolver does with questions that it has answered before, and with some that wait.
-
-        ``thorough`` asks several times, the last time over TCP where there was silence.
-        """
+        """Return what the resolver does with some questions; ``thorough`` asks several times, silence over TCP at last."""
         known = list(self.answered) or [_LOCALHOST]
         questions = list({question.wire: question for question in (*known, *self.waiting)}.values())
         service, detail = Service.SILENT, None

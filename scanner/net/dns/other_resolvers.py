@@ -29,10 +29,7 @@ class OtherResolvers:
         self._judge = judge
 
     async def ask(self, evidence: Evidence) -> tuple[Elsewhere, ...]:
-        """Return the publicly trusted certificate that another resolver's address has for the name, if there is one.
-
-        One address of each resolver is probed, until there is one, in what is left of the target's time.
-        """
+        """Return the publicly trusted certificate that another resolver's address has for the name, in the target's time."""
         target, dns = evidence.target, evidence.dns
         if dns is None or not dns.addresses:
             return ()

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scanner.model.evidence import DnsAnswer, DnsStatus
+from scanner.model.evidence import SETTLED_STATUSES, DnsAnswer, DnsStatus
 from scanner.net.dns import message_wire
 from scanner.net.dns.reply import NoAnswer, Reply
 
@@ -23,7 +23,6 @@ _STATUS: Final = {
     message_wire.NOTIMP: DnsStatus.NOTIMP,
     message_wire.REFUSED: DnsStatus.REFUSED,
 }
-SETTLED: Final = frozenset({DnsStatus.NOERROR, DnsStatus.NODATA, DnsStatus.NXDOMAIN})
 # From the outcome that says most to the one that says least: a server's answer, silence, an unreachable server.
 _BY_RANK: Final = (
     DnsStatus.NOERROR,
@@ -62,7 +61,7 @@ class Outcome(Struct, frozen=True):
     @property
     def settled(self) -> bool:
         """True if the DNS has given an answer: asking again would bring the same."""
-        return self.status in SETTLED
+        return self.status in SETTLED_STATUSES
 
     def outranks(self, other: Outcome | None) -> bool:
         """Return True if this outcome says more than ``other``."""
@@ -154,7 +153,7 @@ def merge_families(outcomes: Sequence[Outcome], duration: float = 0.0) -> DnsAns
         if outcome.addresses:
             addresses += outcome.addresses
             chosen = chosen or outcome
-        if outcome.status not in SETTLED:
+        if outcome.status not in SETTLED_STATUSES:
             failed.append(outcome)
         elif not outcome.authenticated:
             authenticated = False
@@ -206,7 +205,7 @@ def time_to_live(outcomes: Sequence[Outcome]) -> int | None:
     """Return the seconds that the merged answer may be kept; ``None`` where something failed, which may pass any moment."""
     ttl = message_wire.MAX_TTL
     for outcome in outcomes:
-        if outcome.status not in SETTLED:
+        if outcome.status not in SETTLED_STATUSES:
             return None
         if outcome.ttl is not None and outcome.ttl < ttl:
             ttl = outcome.ttl

@@ -68,25 +68,6 @@ CAUTIOUS_STEP: Final = 2.0
 class Pace:
     """Bucket and window of one resolver. ``limit`` is in exchanges, ``sent`` counts the questions let through."""
 
-    __slots__ = (
-        "_answered",
-        "_best",
-        "_ceiling",
-        "_done",
-        "_grown_from",
-        "_last",
-        "_level",
-        "_next_growth",
-        "_recovery",
-        "_retry",
-        "_round_began",
-        "_waited",
-        "leak",
-        "limit",
-        "losses",
-        "sent",
-    )
-
     def __init__(self, limit: int = START_LIMIT) -> None:
         self.limit = limit
         self.sent = 0

@@ -18,8 +18,3 @@ class QueryBudget:
         self.unhurried = unhurried
         self.crowded = False
         self.mark = 0
-
-    @property
-    def spent(self) -> bool:
-        """True if nothing is left."""
-        return self.left <= 0

@@ -36,12 +36,12 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scanner.model.evidence import DnsAnswer, DnsStatus
+from scanner.model.evidence import SETTLED_STATUSES, DnsAnswer, DnsStatus
 from scanner.net.dns import answer_cache, loopback_names, message_wire, resolver_config
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.dns.caa_tlsa import CaaAnswer, TlsaAnswer, caa_set_untrusted, tlsa_set_untrusted
 from scanner.net.dns.health import ResolverState, Service
-from scanner.net.dns.outcomes import SETTLED, Outcome, bytes_of, merge_families, time_to_live
+from scanner.net.dns.outcomes import Outcome, bytes_of, merge_families, time_to_live
 from scanner.net.dns.query_budget import QueryBudget
 from scanner.net.dns.resolver_config import ResolverConfigError, Server
 from scanner.net.dns.servfail import explain
@@ -195,7 +195,7 @@ class Resolver:
             answer, outcomes = await explain(self._group, answer, outcomes, questions, own)
             budget.crowded = budget.crowded or own.crowded
             answer = replace(answer, duration=self._now() - started)
-        if answer.status not in SETTLED:
+        if answer.status not in SETTLED_STATUSES:
             answer = replace(answer, doubt=self._group.doubt(answer, outcomes, budget))
         return answer, time_to_live(outcomes)
 

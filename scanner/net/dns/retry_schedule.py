@@ -92,7 +92,7 @@ class RetrySchedule:
 
     def next_step(self, now: float) -> Request | float | None:
         """Return the next request, or the seconds of a pause before it, or ``None`` at the end of the schedule."""
-        if not self.unsettled or self._budget.spent:
+        if not self.unsettled or self._budget.left <= 0:
             return None
         if self._place == len(self._turn):
             return self._end_round(now)
@@ -130,7 +130,7 @@ class RetrySchedule:
     def last_request(self) -> Request | None:
         """Return the request over TCP after the last round, for questions that met only silence; ``None`` where there is none."""
         first = self._turn[0]
-        if self._budget.spent or self._has_addresses() or first.health.state is not None:
+        if self._budget.left <= 0 or self._has_addresses() or first.health.state is not None:
             return None
         silent = [number for number in self.unsettled if self.outcomes[number].status is DnsStatus.TIMEOUT]
         if not silent:

@@ -72,10 +72,7 @@ async def _with_chain(
 
 
 async def _walk_chain(group: UpstreamGroup, name: str, budget: QueryBudget) -> tuple[tuple[str, ...], bool, str | None]:
-    """Return the chain of CNAMEs, whether it is a loop, and what is wrong at its end, asking for its links one by one.
-
-    Resolvers answer a loop with SERVFAIL, but each of its links by itself.
-    """
+    """Return the CNAMEs, whether they loop, and what is wrong at the end; resolvers answer a loop's links one by one."""
     chain: list[str] = []
     while len(chain) < message_wire.MAX_CHAIN:
         try:

@@ -23,8 +23,6 @@ FRUITLESS_TRIES: Final = 16
 class LastTries:
     """Limits the questions that are asked once more over TCP after silence: in number, and to as long as that brings answers."""
 
-    __slots__ = ("_fruitless", "_slots")
-
     def __init__(self) -> None:
         self._slots = trio.Semaphore(LAST_TRY_LIMIT)
         self._fruitless = 0

@@ -18,10 +18,7 @@ MAX_DATAGRAM: Final = 4096
 
 
 class Datagram(Protocol):
-    """A UDP socket connected to one resolver, so that the kernel drops what others send (RFC 5452 section 9.2).
-
-    ``deadline`` is a time of ``now``, which is trio's clock.
-    """
+    """A UDP socket connected to one resolver, so that the kernel drops what others send (RFC 5452 section 9.2)."""
 
     @property
     def now(self) -> Callable[[], float]: ...
@@ -53,11 +50,7 @@ class Network(Protocol):
 
 
 class UdpSocket:
-    """The real :class:`Datagram`: non-blocking calls on a plain socket, waited for through ``readiness``.
-
-    Its methods are bound to those of the socket and of the readiness once: each of them is called for every name, and a
-    method in between would only pass the call on.
-    """
+    """The real :class:`Datagram`. Its methods are bound once to those of the socket: they are called for every name."""
 
     __slots__ = ("_socket", "close", "now", "readable", "receive", "send", "writable")
 

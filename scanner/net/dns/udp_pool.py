@@ -51,10 +51,7 @@ class UdpPool:
         return self._ignored + sum(channel.ignored for channel in self._channels)
 
     def take(self, chance: bytes) -> UdpChannel | NoAnswer | None:
-        """Return a socket for one exchange; ``None`` where there is none until others close their files.
-
-        ``chance`` is two or more random octets that decide which one.
-        """
+        """Return a socket, chosen by ``chance`` (two octets or more); ``None`` if there is none until others close their files."""
         idle = self._idle
         if idle and len(self._channels) >= self._size:
             at = (chance[0] << 8 | chance[1]) % len(idle)

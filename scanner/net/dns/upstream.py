@@ -94,7 +94,7 @@ class Upstream:
         self._waiting = 0  # at least as many as are in the queue, and cheaper to ask for
         self._timer = False
         self._released: set[trio.lowlevel.Task] = set()  # released without a turn
-        self._liveness = LivenessTest(self.health, self._ask_test, timeout, self._now)
+        self._liveness = LivenessTest(self.health, self._ask, timeout, self._now)
         self._in_flight = 0
         self._peak = 0
         self._questions = self._answers = self._silent = self._unreachable = self._malformed = 0
@@ -168,7 +168,7 @@ class Upstream:
         beside = self._in_flight
         try:
             seconds = min(self._timeout * patience, max(budget.left, 0.0))
-            replies = await self._ask(questions, seconds, checking_disabled, over_tcp)
+            replies = await self._ask(questions, seconds, over_tcp, checking_disabled)
             now = self._now()
             budget.left -= now - started
             if self._judge(questions, replies, started, now, mark, checking_disabled) and (
@@ -184,7 +184,7 @@ class Upstream:
                 self._admit()
 
     async def _ask(
-        self, questions: Sequence[DnsQuestion], seconds: float, checking_disabled: bool, over_tcp: bool
+        self, questions: Sequence[DnsQuestion], seconds: float, over_tcp: bool, checking_disabled: bool = False
     ) -> list[Reply]:
         self._questions += len(questions)
         edns = self._edns
@@ -196,11 +196,7 @@ class Upstream:
             return replies
         found = await self._over_datagrams(questions, self._now() + seconds, edns, checking_disabled)
         for question, raw in zip(questions, found, strict=True):
-            reply: Reply | None = None
-            if isinstance(raw, bytes):
-                reply = message_wire.read_answer_untrusted(raw, question)
-            if reply is None:
-                reply = self._read(raw, question)
+            reply = self._read(raw, question)
             if isinstance(reply, DnsResponse) and (reply.rcode in _NO_EDNS or reply.flags & message_wire.FLAG_TC):
                 reply = await self._ask_otherwise(reply, question, seconds, edns, checking_disabled)
             replies.append(reply)
@@ -398,9 +394,6 @@ class Upstream:
         if self.on_change is not None:
             self.on_change()
         self._admit()
-
-    async def _ask_test(self, questions: Sequence[DnsQuestion], seconds: float, over_tcp: bool) -> list[Reply]:
-        return await self._ask(questions, seconds, False, over_tcp)
 
     def _report(self, state: ResolverState) -> None:
         if self.on_state is not None:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 import trio
 from msgspec.structs import replace
 
-from scanner.model.evidence import DnsAnswer, DnsStatus
+from scanner.model.evidence import SETTLED_STATUSES, DnsAnswer, DnsStatus
 from scanner.net.dns import message_wire
 from scanner.net.dns.health import ResolverState
 from scanner.net.dns.message_wire import DnsQuestion
-from scanner.net.dns.outcomes import SETTLED, Outcome, chain_too_long, follow_cname, outcome_of
+from scanner.net.dns.outcomes import Outcome, chain_too_long, follow_cname, outcome_of
 from scanner.net.dns.query_budget import QueryBudget
 from scanner.net.dns.retry_schedule import REFUSALS, Request, RetrySchedule
 from scanner.net.dns.upstream import Upstream
@@ -93,7 +93,7 @@ class UpstreamGroup:
         replies = await first.exchange(questions, budget, checking_disabled=checking_disabled)
         outcomes = [outcome_of(reply, first.text) for reply in replies]
         for outcome in outcomes:
-            if outcome.unfinished or outcome.status not in SETTLED:
+            if outcome.unfinished or outcome.status not in SETTLED_STATUSES:
                 break
         else:
             return outcomes  # as for most names
@@ -146,7 +146,7 @@ class UpstreamGroup:
 
     def doubt(self, answer: DnsAnswer, outcomes: Sequence[Outcome], budget: QueryBudget) -> str | None:
         """Return why a failure may not be the name's; ``None`` where it is, or where there is no failure."""
-        if answer.status in SETTLED or answer.bogus or answer.loop:
+        if answer.status in SETTLED_STATUSES or answer.bogus or answer.loop:
             return None
         if any(outcome.explained for outcome in outcomes):
             return None

@@ -23,10 +23,7 @@ READ_SECONDS: Final = 6.0
 
 
 class FetchFailed(Exception):
-    """A request failed; the message is for the finding.
-
-    ``blocked``: the host could not be reached or fell silent. ``counts``: the failure counts against the host.
-    """
+    """A request failed, in words. ``blocked``: the host was unreachable or silent. ``counts``: the failure counts against it."""
 
     def __init__(self, message: str, *, blocked: bool = False, counts: bool = False) -> None:
         super().__init__(message)
@@ -35,8 +32,7 @@ class FetchFailed(Exception):
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Connects to hosts by the run's resolver, and only to addresses that were checked. ``banned`` returns the entry that excludes a
-    host name or address."""
+    """Connects by the run's resolver, only to checked addresses; ``banned`` returns the entry that excludes a host or address."""
 
     def __init__(
         self,

@@ -140,10 +140,7 @@ class DiskCache:
         self._bytes += len(body)
 
     def lock(self, key: str) -> int | None:
-        """Try to become the only process that fetches ``key``. Return a descriptor for ``unlock``, or ``None`` if another process is it.
-
-        Raises ``OSError`` where the directory cannot be written; then no process waits for another.
-        """
+        """Return a descriptor for ``unlock``, or ``None`` if another process fetches ``key``; ``OSError`` if it cannot be written."""
         with self._opened(make=True) as directory:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             descriptor = os.open(_lock_name(key), flags, 0o600, dir_fd=directory)

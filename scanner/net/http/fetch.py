@@ -64,8 +64,7 @@ CRL: Final = FetchKind("crl", 64 << 20, 60.0, "application/pkix-crl, */*")
 
 
 class Fetched(Struct, frozen=True):
-    """What came of one URL: a body, or why there is none. ``blocked``: its host could not be reached at all, or fell silent
-    or hung up before it had answered anything. ``url`` is where the last redirect led."""
+    """A body, or why there is none. ``blocked``: its host was not reached or never answered. ``url`` is the last redirect's."""
 
     url: str
     body: bytes | None = None

@@ -30,8 +30,7 @@ class NotHttp(Exception):
 
 
 class HttpAnswer(Struct, frozen=True):
-    """The head of a final response. ``date`` is the sender's clock in seconds since the epoch; ``challenge`` is
-    WWW-Authenticate; ``length`` is Content-Length where the body is framed by it; ``body_at`` is where the body begins."""
+    """The head of a final response: the sender's clock, WWW-Authenticate, the Content-Length that frames a body, its offset."""
 
     status: int
     body_at: int

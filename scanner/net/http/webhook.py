@@ -81,10 +81,7 @@ def read_hook(text: str) -> Hook:
 async def deliver(
     hook: Hook, body: bytes, *, jitter: Random | None = None, context: ssl.SSLContext | None = None
 ) -> int:
-    """Post ``body`` (JSON) until it is accepted. Return the number of tries.
-
-    ``context`` is for tests. Raises ``WebhookError`` if it was refused, or not accepted in all tries.
-    """
+    """Post ``body`` (JSON) until it is accepted; return the number of tries. Raises ``WebhookError``."""
     jitter = jitter or Random()
     with trio.move_on_after(ALL_SECONDS):
         for number in range(1, TRIES + 1):
@@ -93,11 +90,10 @@ async def deliver(
                 async with httpcore.AsyncConnectionPool(ssl_context=context or ssl.create_default_context()) as pool:
                     await _try(pool, hook, body)
             except _Rejected as refused:
-                if not refused.passing:
-                    raise WebhookError(f"the webhook at {hook.shown} did not take the message: {refused}") from None
-                if number == TRIES:
+                if not refused.passing or number == TRIES:
+                    tries = f" in {TRIES} tries" if refused.passing else ""
                     raise WebhookError(
-                        f"the webhook at {hook.shown} did not take the message in {TRIES} tries: {refused}"
+                        f"the webhook at {hook.shown} did not take the message{tries}: {refused}"
                     ) from None
                 pause = FIRST_PAUSE * 2 ** (number - 1) * (0.5 + jitter.random())
                 await trio.sleep(min(max(pause, refused.pause or 0), MAX_PAUSE))

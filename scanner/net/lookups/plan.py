@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from scanner.model.evidence import EndpointEvidence, Evidence, FetchedIssuer, Re
 from scanner.net.dns.answer_cache import SharedAnswers
 from scanner.net.pacing import Pacer
 from scanner.trust.intermediates import Intermediates
-from scanner.trust.revocation import SETTLED, answer_bytes, judge_staple_untrusted, pairs_of, sources_of
+from scanner.trust.revocation import SETTLED, answer_bytes, judge_staple_untrusted, sources_of
 from scanner.trust.verdicts import ChainVerdict, StoreVerdict
 from scanner.x509.certificate import Certificate
 
@@ -207,7 +208,7 @@ class CertificateLookups:
         found: dict[str, tuple[RevocationAnswer, ...]],
     ) -> None:
         stapled = False
-        for place, (certificate, issuer) in enumerate(pairs_of(verdict.path) if self._online else ()):
+        for place, (certificate, issuer) in enumerate(pairwise(verdict.path) if self._online else ()):
             if certificate.sha256 in found or not certificate.not_before <= at <= certificate.not_after:
                 continue
             if place == 0 and _staple_settles(endpoint, certificate, issuer, at):
@@ -225,10 +226,7 @@ class CertificateLookups:
     async def _known_revoked(
         self, certificate: Certificate, issuer: Certificate, at: float
     ) -> tuple[RevocationAnswer, ...]:
-        """Return answers "revoked" that are known already: a staple can be days older than what was asked for other targets.
-
-        Clients that get a good staple ask no responder, so none is asked here; but what is known already counts.
-        """
+        """Return answers "revoked" that are known already, which can be newer than a staple; nothing is asked."""
         key = certificate.sha256, issuer.sha256
         answers: tuple[RevocationAnswer, ...] | None = self._revocation.kept(key) or self._listed.get(key)
         if answers is None and self._opened is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from scanner.diagnosis.assembly.finding_record import for_another_row, invalid_finding
+from scanner.diagnosis.assembly.finding_record import for_another_row, invalid_finding, without_der
 from scanner.model.evidence import (
     ClientAuthRequest,
     DnsStatus,
@@ -80,7 +80,7 @@ def test_certificate_on_two_addresses_is_written_once() -> None:
 
 def test_finding_of_another_row_has_no_der() -> None:
     record = finding_of(evidence(answered()), [None])
-    other = for_another_row(record, target(id="again"))
+    other = for_another_row(without_der(record), target(id="again"))
     assert (other["target"]["id"], other["endpoints"]) == ("again", record["endpoints"])
     assert all("der" in entry for entry in record["certificates"])
     assert not any("der" in entry for entry in other["certificates"]) and len(other["certificates"]) == 2

@@ -10,8 +10,7 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from scanner.fleet.correlate.facts import Facts, Reached, Validity, Witness, facts_from_json
-from scanner.fleet.correlate.facts_builder import MAX_ISSUER_TEXT
+from scanner.fleet.correlate.facts import MAX_ISSUER_TEXT, Facts, Reached, Validity, Witness, facts_from_json
 from scanner.fleet.correlate.gather import facts_of
 from scanner.model.evidence import (
     Completion,

@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from scanner.fleet.diff.comparison import CATEGORIES, MAX_FILES, Diff, DiffError
+from scanner.fleet.diff.comparison import MAX_FILES, Diff, DiffError
+from scanner.fleet.diff.target_states import CATEGORIES
 
 A, B = "aa" * 32, "bb" * 32
 

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from scanner.fleet.diff.comparison import CATEGORIES, Diff
+from scanner.fleet.diff.comparison import Diff
 from scanner.fleet.diff.diff_tables import FORMATS, MAX_SHOWN
+from scanner.fleet.diff.target_states import CATEGORIES
 from tests.fleet.diff.test_comparison import B, seen, write
 
 EVIL = 'a\x1b[31m|<script>alert(1)</script>\n"`*_[x](y).example'

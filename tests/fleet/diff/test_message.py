@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 
-from scanner.fleet.diff.comparison import CATEGORIES, Diff
+from scanner.fleet.diff.comparison import Diff
 from scanner.fleet.diff.message import MAX_BYTES, MAX_NAMED, NAMED, message
+from scanner.fleet.diff.target_states import CATEGORIES
 from tests.fleet.diff.test_comparison import FAIL, seen, write
 from tests.fleet.diff.test_diff_tables import EVIL, some
 

@@ -10,14 +10,13 @@ from scanner.fleet.stats import counts as module
 from scanner.fleet.stats.counts import (
     OTHER_CAUSES,
     OTHER_CODES,
-    OUTCOMES,
     CauseCounts,
     GroupCounts,
     causes_seen,
     percent,
     share,
 )
-from scanner.model.findings import CAUSES
+from scanner.model.findings import CAUSES, OUTCOMES
 
 CODES = st.tuples(st.sampled_from([*CAUSES[:3], "beyond"]), st.sampled_from(["one", "two"]))
 TARGETS = st.lists(

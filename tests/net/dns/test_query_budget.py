@@ -5,9 +5,7 @@ from __future__ import annotations
 from scanner.net.dns.query_budget import QueryBudget
 
 
-def test_budget_is_spent_when_nothing_is_left() -> None:
-    budget = QueryBudget(3.0)
-    assert [budget.spent, budget.unhurried, budget.crowded] == [False] * 3
-    budget.left -= 3.0
-    assert budget.spent
-    assert QueryBudget(1.0, unhurried=True).unhurried
+def test_a_budget_begins_whole_and_with_nothing_noted() -> None:
+    plain, patient = QueryBudget(3.0), QueryBudget(6.0, unhurried=True)
+    assert (plain.left, plain.unhurried, plain.crowded, plain.mark) == (3.0, False, False, 0)
+    assert (patient.left, patient.unhurried, patient.crowded, patient.mark) == (6.0, True, False, 0)
