@@ -384,8 +384,8 @@ class Scan:
         if conditions is not None and conditions.outages.down:
             await conditions.ready()
         mark = None if conditions is None else conditions.mark()
+        known = judgement.verifier.intermediates.size
         try:
-            known = judgement.verifier.intermediates.size
             started, judging = self._clock(), TargetJudgement(judgement, self._wants_date)
             evidence = await services.observer.observe(target, started, judging.next_question, unhurried=attempt > 1)
             verdicts: Verdicts = judging.verdicts(evidence)
@@ -403,7 +403,7 @@ class Scan:
             bug = describe_caught("observation", error)
             seen = evidence or Evidence(target=target, started=self._clock())
             seen = replace(seen, bug=joined(seen.bug, bug))
-            return Observed(seen, owned)
+            return Observed(seen, owned, judgement.verdicts(seen), known)
 
     def _conclude(self, observed: Observed, *, final: bool, again: bool = False) -> None:
         """Write a target's finding, or keep it for what other targets may settle. ``again``: it was kept already, for something else."""
