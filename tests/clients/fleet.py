@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
+import re
 import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -17,6 +19,7 @@ from cryptography.hazmat.backends.openssl.backend import backend
 from msgspec.structs import replace
 
 from scanner.demo.servers import openssl, run_handler
+from scanner.diagnosis.clients.endings import by_release
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
@@ -101,6 +104,23 @@ def versions() -> dict[str, str]:
     return {**found, "python": f"Python's ssl with {ssl.OPENSSL_VERSION}"}
 
 
+@functools.cache
+def _version(client: str) -> str:
+    return versions()[client]
+
+
+def is_older(client: str, release: str) -> bool:
+    """Return whether a client on this machine is older than a release, such as "Java 24" or "OpenSSL 3.5"."""
+    product, _, number = release.partition(" ")
+    found = re.search(rf"(?:{product}[ /]|version \"|\bv)(\d+(?:\.\d+)*)", _version(client))
+    assert found is not None, f"{client}: {_version(client)}"
+    return _numbers(found[1]) < _numbers(number)
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(map(int, release.split(".")))
+
+
 @dataclass
 class Meetings:
     """Findings and client results by server; a case with several addresses has one result for each."""
@@ -121,7 +141,13 @@ class Meetings:
     def predicted(self, client: str, server: str) -> str | None:
         """Return what the finding predicts for a client, or ``None``."""
         finding = self.findings[server]
-        return finding["clients"].get(client.removesuffix("-newest")) or (None if finding["outcome"] == "fail" else "ok")
+        said = finding["clients"].get(client.removesuffix("-newest")) or (
+            None if finding["outcome"] == "fail" else "ok"
+        )
+        if said is None:
+            return None
+        text, release, before = by_release(said)
+        return before if release is not None and is_older(client, release) else text
 
 
 async def ask_all(met: Meetings, clients: Sequence[str], roots: Path, scratch: Path) -> None:

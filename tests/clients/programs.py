@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.clients.running import Answers, Question
 
@@ -108,9 +108,9 @@ def ask_python(question: Question, roots: Path) -> str:
 
 def ask_pyopenssl(question: Question, roots: Path) -> str:
     """Return what the OpenSSL inside ``cryptography`` reports, which is newer than the machine's."""
-    from OpenSSL import SSL
+    from OpenSSL import SSL, _util
 
-    library = SSL._lib  # pyOpenSSL has no call of its own for the name to verify
+    library: Any = _util.lib  # pyOpenSSL has no call of its own for the name to verify
     faults: list[int] = []
 
     def verified(connection: object, certificate: object, error: int, depth: int, passed: int) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.clients.by_revocation import by_list, by_responder, by_staple, invalid_staple, must_staple
+from scanner.diagnosis.clients.by_upgrade import not_offered, refused, session_refused
 from scanner.diagnosis.clients.endings import (
     BROWSERS,
     CLIENTS,
@@ -14,12 +15,15 @@ from scanner.diagnosis.clients.endings import (
     OK,
     alert_texts,
     ending_texts,
+    since,
     verify_texts,
 )
 from scanner.diagnosis.clients.texts import (
     ADDRESS_TEXTS,
     COMPARISONS_TEXTS,
     NAME_TEXTS,
+    NAMELESS_ADDRESS_TEXTS,
+    NAMELESS_TEXTS,
     NODE_LEAF_ALONE,
     TEXTS,
     TOO_COSTLY_TEXTS,
@@ -59,14 +63,16 @@ _JAVA_ASKS_OF_ANCHORS: Final = frozenset({"issuer-not-a-ca", "wrong-key-usage"})
 _AEAD: Final = frozenset(offers.ECDHE_AEAD)
 _CBC_SHA1: Final = frozenset((*offers.ECDHE_CBC_SHA1, 0xC009, 0xC00A))
 _CERTIFIED: Final = frozenset({"any", "RSA", "ECDSA"})
+# Java and Node still offer suites for keys of DSA.
+_CERTIFIED_OR_DSA: Final = _CERTIFIED | {"DSS"}
 _OFFERED: Final[Mapping[str, Callable[[int], bool]]] = {
     "openssl": lambda code: _openssl_offers(code),
     "curl": lambda code: _openssl_offers(code),
     "python": lambda code: _python_offers(code),
     "go": lambda code: code in _AEAD or code in _CBC_SHA1,
-    "java": lambda code: _offers(code, ("ECDHE", "DHE", "TLS13")),
+    "java": lambda code: _offers(code, ("ECDHE", "DHE", "TLS13"), keys=_CERTIFIED_OR_DSA),
     # A list of its own, then HIGH without Camellia: CCM and ARIA are in
-    "node": lambda code: _offers(code, ciphers=("AES", "CHACHA20", "ARIA"), ccm=True),
+    "node": lambda code: _offers(code, ciphers=("AES", "CHACHA20", "ARIA"), keys=_CERTIFIED_OR_DSA, ccm=True),
     "chrome": lambda code: code in offers.MODERN_SUITES,
     "firefox": lambda code: code in offers.MODERN_SUITES,
     "gnutls": lambda code: _offers(code, ccm=True) and cipher_suite(code).mac in ("AEAD", "SHA1"),
@@ -77,11 +83,12 @@ def _offers(
     code: int,
     exchanges: tuple[str, ...] = ("ECDHE", "DHE", "RSA", "TLS13"),
     ciphers: tuple[str, ...] = ("AES", "CHACHA20"),
+    keys: frozenset[str] = _CERTIFIED,
     *,
     ccm: bool = False,
 ) -> bool:
     suite = cipher_suite(code)
-    current = suite.weak is None and suite.kx in exchanges and suite.auth in _CERTIFIED
+    current = suite.weak is None and suite.kx in exchanges and suite.auth in keys
     return current and suite.cipher.startswith(ciphers) and (ccm or "CCM" not in suite.cipher)
 
 
@@ -104,9 +111,14 @@ def _no_shared_cipher(evidence: Mapping[str, Any], _: Target) -> Texts:
     if not isinstance(code, int) or code not in SUITES:
         return {client: text for client, text in ending.items() if client == "chrome"}
     texts = {client: OK if _OFFERED[client](code) else text for client, text in ending.items()}
+    if cipher_suite(code).kx == "RSA" and _offers(code, ciphers=("AES",)):
+        # Java 24 disabled the suites without forward secrecy
+        texts["java"] = since(texts["java"], "Java 24")
     bits = evidence.get("dh_bits")
     if isinstance(bits, int) and bits < OPENSSL_DH_BITS:
         texts.update({client: text for client, text in _SHORT_PRIME.items() if texts.get(client) == OK})
+        if bits >= NODE_DH_BITS and "node" in texts:
+            texts["node"] = since(texts["node"], "Node 24")
         if bits >= GNUTLS_DH_BITS:
             texts["gnutls"] = OK
     return texts
@@ -115,6 +127,8 @@ def _no_shared_cipher(evidence: Mapping[str, Any], _: Target) -> Texts:
 # What OpenSSL's security level 2 wants of a Diffie-Hellman prime, and GnuTLS
 OPENSSL_DH_BITS: Final = 2048
 GNUTLS_DH_BITS: Final = 1008
+# and its level 1, which is that of Node before 24
+NODE_DH_BITS: Final = 1024
 _SHORT_PRIME: Final = {
     "openssl": "SSL routines::dh key too small",
     "curl": "(35) TLS connect error: SSL routines::dh key too small",
@@ -151,12 +165,22 @@ def _no_shared_scheme(evidence: Mapping[str, Any], _: Target) -> Texts:
     if "openssl" in refusing:
         refusing |= _LIBRARIES
     ending = alert_texts(40)
-    return {client: text if client in refusing else OK for client, text in ending.items()}
+    texts = {client: text if client in refusing else OK for client, text in ending.items()}
+    if str(evidence.get("scheme", "")).endswith("sha1"):
+        texts["java"] = since(ending["java"], "Java 25")
+    return texts
+
+
+# Who has offered a post-quantum share since when; Java up to 26 and GnuTLS 3.7 do not.
+_LARGE_SINCE: Final = {**dict.fromkeys(("openssl", "curl", "python"), "OpenSSL 3.5"), "node": "Node 24"}
+_NEVER_LARGE: Final = frozenset({"java", "gnutls"})
 
 
 def _large_hello(evidence: Mapping[str, Any], _: Target) -> Texts:
-    # Java and GnuTLS do not send a post-quantum share by default.
-    return {client: OK if client in ("java", "gnutls") else text for client, text in ending_texts(evidence).items()}
+    return {
+        client: OK if client in _NEVER_LARGE else since(text, _LARGE_SINCE[client]) if client in _LARGE_SINCE else text
+        for client, text in ending_texts(evidence).items()
+    }
 
 
 # A version as Go and as Java write it
@@ -187,7 +211,45 @@ def _legacy(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 
 def _names(evidence: Mapping[str, Any], target: Target) -> Texts:
-    return ADDRESS_TEXTS if target.host_is_ip and target.sni is None else NAME_TEXTS
+    is_address = target.host_is_ip and target.sni is None
+    texts = ADDRESS_TEXTS if is_address else NAME_TEXTS
+    if evidence.get("names") == 0:
+        return {**texts, **(NAMELESS_ADDRESS_TEXTS if is_address else NAMELESS_TEXTS)}
+    if not is_address and _covered_by_top_level(evidence):
+        return {**texts, "go": OK, "java": OK}
+    return texts
+
+
+def _covered_by_top_level(evidence: Mapping[str, Any]) -> bool:
+    """Return whether ``*.com`` or the like is for this name, which Go and Java accept."""
+    label, _, rest = str(evidence.get("name", "")).lower().partition(".")
+    return (
+        bool(label) and "." not in rest and f"*.{rest}" in (str(near).lower() for near in evidence.get("nearest", ()))
+    )
+
+
+def _name_constraints(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = dict(TEXTS["name-constraint-violated"])
+    kind, name, verdict = [*str(evidence.get("name", "")).split(" ", 2), "", ""][:3]
+    if verdict == "is excluded":
+        texts |= verify_texts(48, "excluded subtree violation")
+    if kind == "dNSName" and verdict in _GO_CONSTRAINTS:
+        texts["go"] += f': DNS name "{name}" {_GO_CONSTRAINTS[verdict]}'
+    return texts
+
+
+_GO_CONSTRAINTS: Final = {
+    "is excluded": "is excluded by constraint",
+    "is not permitted": "is not permitted by any constraint",
+}
+
+
+def _key_mismatch(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = dict(TEXTS["key-mismatch"])
+    texts["openssl"] = since("SSL routines::provider signature failure", "OpenSSL 4.0", texts["openssl"])
+    if evidence.get("version_code") != offers.TLS13:
+        del texts["java"]  # names the message, which is another one in TLS 1.2
+    return texts
 
 
 def _unknown_issuer(evidence: Mapping[str, Any], _: Target) -> Texts:
@@ -218,7 +280,11 @@ def _untrusted_root(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 def _issuer_dates(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = TEXTS["intermediate-expired"]
-    return {**texts, **verify_texts(9, "certificate is not yet valid")} if evidence.get("not_before") else texts
+    ahead = evidence.get("not_before")
+    if ahead or evidence.get("not_after"):
+        side = "before {not_before}" if ahead else "after {not_after}"
+        texts = {**texts, "go": f"{texts['go']}: current time NOW is {side}"}
+    return {**texts, **verify_texts(9, "certificate is not yet valid")} if ahead else texts
 
 
 def _local_clock(evidence: Mapping[str, Any], _: Target) -> Texts:
@@ -234,16 +300,38 @@ def _weak_key(evidence: Mapping[str, Any], _: Target) -> Texts:
         texts.update(go=OK, java=OK, chrome=OK, firefox=OK, gnutls=OK)
     if evidence.get("leaf") is False:
         texts.update(verify_texts(67, "CA certificate key too weak"))
+    if texts.get("node") not in (None, OK) and texts["go"] == OK:
+        texts["node"] = since(texts["node"], "Node 24")
     return texts
 
 
 def _wrong_key_usage(evidence: Mapping[str, Any], _: Target) -> Texts:
     if evidence.get("leaf") is not True:
-        return TEXTS["wrong-key-usage"]
+        texts = TEXTS["wrong-key-usage"]
+        return {**texts, "java": _JAVA_ANCHOR_USAGE} if evidence.get("anchor") else texts
     missing = USAGE_TEXTS.get(str(evidence.get("missing")))
     if missing is None:
-        return {**TEXTS["not-for-server-auth"], "go": OK, "firefox": "SEC_ERROR_INADEQUATE_KEY_USAGE"}
+        return {
+            **TEXTS["not-for-server-auth"],
+            "go": OK,
+            "java": USAGE_TEXTS["digitalSignature"]["java"],
+            "firefox": "SEC_ERROR_INADEQUATE_KEY_USAGE",
+            "gnutls": USAGE_TEXTS["digitalSignature"]["gnutls"],
+        }
     return {**dict.fromkeys(CLIENTS, OK), **missing}
+
+
+def _not_a_ca(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = TEXTS["issuer-not-a-ca"]
+    return {**texts, "java": _JAVA_ANCHOR_NO_CA} if evidence.get("anchor") else texts
+
+
+_JAVA_ANCHOR: Final = (
+    "javax.net.ssl.SSLHandshakeException: PKIX path validation failed: sun.security.validator.ValidatorException: "
+    'TrustAnchor with subject "{subject}" '
+)
+_JAVA_ANCHOR_NO_CA: Final = f"{_JAVA_ANCHOR}is not a CA certificate"
+_JAVA_ANCHOR_USAGE: Final = f"{_JAVA_ANCHOR}does not have keyCertSign bit set in KeyUsage extension"
 
 
 def _path_length(evidence: Mapping[str, Any], _: Target) -> Texts:
@@ -344,6 +432,12 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "no-shared-cipher": _no_shared_cipher,
     "no-shared-group": _no_shared_group,
     "no-shared-signature-scheme": _no_shared_scheme,
+    "starttls-not-offered": not_offered,
+    "starttls-refused": refused,
+    "session-refused": session_refused,
+    "key-mismatch": _key_mismatch,
+    "issuer-not-a-ca": _not_a_ca,
+    "name-constraint-violated": _name_constraints,
     "name-not-in-san": _names,
     "wildcard-depth": _names,
     "default-certificate": _names,

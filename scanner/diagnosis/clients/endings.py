@@ -39,6 +39,24 @@ def verify_texts(number: int, text: str) -> dict[str, str]:
     }
 
 
+# --- releases that differ -------------------------------------------------------------------------
+
+_SINCE: Final = " (since "
+_BEFORE: Final = "; before: "
+
+
+def since(text: str, release: str, before: str = OK) -> str:
+    """Return a prediction that holds since a release, with what older ones say."""
+    return f"{text}{_SINCE}{release}{_BEFORE}{before})"
+
+
+def by_release(said: str) -> tuple[str, str | None, str | None]:
+    """Return the parts of a prediction: what the newest release says, since which one, and what older ones say."""
+    text, _, rest = said.partition(_SINCE)
+    release, found, before = rest.removesuffix(")").partition(_BEFORE)
+    return (text, release, before) if found else (said, None, None)
+
+
 # --- how a handshake ends, whatever the reason ----------------------------------------------------
 
 RESET: Final[Mapping[str, str]] = {

@@ -7,7 +7,7 @@ import ssl
 import pytest
 
 from scanner.diagnosis.clients.by_evidence import _OFFERED, texts_of
-from scanner.diagnosis.clients.endings import CLIENTS, OK, alert_texts
+from scanner.diagnosis.clients.endings import CLIENTS, OK, alert_texts, by_release
 from scanner.tls.registry_names import SUITES, cipher_suite
 from tests.helpers.evidence import target
 
@@ -127,3 +127,78 @@ def test_what_is_refused_behind_tls_is_no_matter_of_tls() -> None:
     assert hung_up is not None
     assert (hung_up["curl"], hung_up["openssl"]) == ("(52) Empty reply from server", OK)
     assert "firefox" not in hung_up
+
+
+def texts(code: str, **facts: object) -> dict[str, str]:
+    found = texts_of(code, facts, target())
+    assert found is not None
+    return dict(found)
+
+
+def test_texts_that_hold_since_a_release_name_it() -> None:
+    """RSA key transport and SHA-1 in Java, short keys and primes in Node, post-quantum shares over OpenSSL."""
+    rsa = next(code for code in SUITES if cipher_suite(code).name == "TLS_RSA_WITH_AES_128_CBC_SHA")
+    said = texts("no-shared-cipher", cipher_code=rsa)
+    assert by_release(said["java"])[1:] == ("Java 24", OK)
+    assert by_release(said["go"])[1:] == (None, None)
+    sha1 = texts("no-shared-signature-scheme", scheme="rsa_pkcs1_sha1", refused_by=["Chrome", "Go"])
+    assert by_release(sha1["java"])[1:] == ("Java 25", OK)
+    assert by_release(texts("weak-key", key="rsa:1024", leaf=True)["node"])[1:] == ("Node 24", OK)
+    assert by_release(texts("weak-key", key="rsa:512", leaf=True)["node"])[1] is None
+    large = texts("large-hello-dropped", failure="silent")
+    assert {client: by_release(large[client])[1] for client in ("openssl", "curl", "python", "node", "go")} == {
+        "openssl": "OpenSSL 3.5",
+        "curl": "OpenSSL 3.5",
+        "python": "OpenSSL 3.5",
+        "node": "Node 24",
+        "go": None,
+    }
+    assert large["java"] == large["gnutls"] == OK
+
+
+def test_suites_for_dsa_are_offered_by_java_and_node() -> None:
+    dsa = next(code for code in SUITES if cipher_suite(code).name == "TLS_DHE_DSS_WITH_AES_128_GCM_SHA256")
+    said = texts("no-shared-cipher", cipher_code=dsa, dh_bits=2048)
+    assert {client for client, text in said.items() if text == OK} == {"java", "node"}
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest", "accepting"),
+    [
+        ("shop.com", ["*.com"], {"go", "java"}),
+        ("shop.co.uk", ["*.co.uk"], set()),
+        ("a.shop.com", ["*.com"], set()),
+        ("shop.com", ["*.org", "shop.net"], set()),
+        ("localhost", ["*"], set()),
+    ],
+)
+def test_go_and_java_accept_a_wildcard_below_the_root(name: str, nearest: list[str], accepting: set[str]) -> None:
+    said = texts("name-not-in-san", name=name, nearest=nearest, names=len(nearest))
+    assert {client for client, text in said.items() if text == OK} == accepting
+
+
+def test_a_certificate_without_names_has_words_of_its_own() -> None:
+    said = texts("name-not-in-san", name="a.example", nearest=[], names=0)
+    assert said["go"].endswith("x509: certificate is not valid for any names, but wanted to match {name}")
+    assert said["java"].endswith("No name matching {name} found")
+    assert texts("name-not-in-san", name="a.example", nearest=["b.example"], names=1)["go"].endswith("not {name}")
+    by_address = texts_of("name-not-in-san", {"names": 0}, target(host="192.0.2.7", sni=None, host_is_ip=True))
+    assert by_address is not None
+    assert by_address["java"].endswith("No subject alternative names present")
+
+
+def test_excluded_and_permitted_names_have_words_of_their_own() -> None:
+    excluded = texts("name-constraint-violated", name="dNSName a.example is excluded")
+    assert excluded["openssl"] == "verify error:num=48:excluded subtree violation"
+    assert excluded["go"].endswith('for this name: DNS name "a.example" is excluded by constraint')
+    permitted = texts("name-constraint-violated", name="dNSName a.example is not permitted")
+    assert permitted["openssl"] == "verify error:num=47:permitted subtree violation"
+    assert permitted["go"].endswith('DNS name "a.example" is not permitted by any constraint')
+    assert texts("name-constraint-violated", name="URI x is not permitted")["go"].endswith("for this name")
+
+
+def test_java_names_an_anchor_that_may_not_sign() -> None:
+    said = texts("wrong-key-usage", anchor=True, subject="CN=Root", missing="keyCertSign")
+    assert said["java"].endswith(
+        'TrustAnchor with subject "{subject}" does not have keyCertSign bit set in KeyUsage extension'
+    )
