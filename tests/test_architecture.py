@@ -30,6 +30,7 @@ HELPERS: Final = {
     "errors": "the base of the errors that are reported to a person, and how a bug is described",
     "language": "phrases in the user's language",
     "lines": "lines of files that may be huge, compressed or torn",
+    "public_suffixes": "the list of public suffixes",
     "shipped": "the content of scanner/data",
     "text": "text from outside, made safe for a terminal",
     "times": "moments as text",
@@ -58,7 +59,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     # what many targets say together, over evidence and over findings
     "fleet": frozenset({"model", "output", "process", "trust"}),
     # evidence and verdicts to causes
-    "diagnosis": frozenset({"codec", "fleet", "model", "tls", "trust", "x509"}),
+    "diagnosis": frozenset({"codec", "fleet", "model", "starttls", "tls", "trust", "x509"}),
     "explain": frozenset({"diagnosis", "model", "tls"}),
     "report": frozenset({"diagnosis", "fleet", "model", "output"}),
     "warehouse": frozenset({"fleet", "model", "output"}),
@@ -144,6 +145,7 @@ CACHES: Final[dict[str, str]] = {
     "explain/recognise.py": "shipped data",
     "fleet/correlate/domains.py": "the public suffix list",
     "language.py": "languages",
+    "public_suffixes.py": "nothing",
     "rejudge/judging_options.py": "nothing",
     "report/html_page.py": "names of shipped files",
     "tls/key_share.py": "the groups of RFC 7919",
@@ -184,7 +186,7 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
         "cli/",
     ),
     "zstandard": ("lines.py", "output/"),
-    "publicsuffixlist": ("fleet/correlate/",),
+    "publicsuffixlist": ("public_suffixes.py",),
     "duckdb": ("warehouse/",),
     "psycopg": ("warehouse/",),
     "jinja2": ("report/",),

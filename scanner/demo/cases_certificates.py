@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from scanner.demo.cases import (
@@ -74,9 +74,27 @@ def _wrong_names_permitted(pki: Pki, at: Endpoint) -> Credential:
     return pki.leaf(at.host, issuer=pki.authority("Demo CA for example.com", permitted_names=["example.com"]))
 
 
+def _cross_sign_first(pki: Pki, at: Endpoint) -> Credential:
+    good = pki.authority("Demo CA with a cross-sign")
+    retired = pki.new_root("Demo Root of a CA that was bought up")
+    cross = pki.authority("Demo CA with a cross-sign", issuer=retired, key=good.key)
+    credential = pki.leaf(at.host, issuer=good)
+    return credential.sending(credential.leaf, cross.der, good.der)
+
+
+def _no_policy(pki: Pki, at: Endpoint) -> Credential:
+    demanding = x509.PolicyConstraints(require_explicit_policy=0, inhibit_policy_mapping=None)
+    return pki.leaf(at.host, issuer=pki.authority("Demo CA that demands a policy", extensions=[(demanding, True)]))
+
+
 def _sha1(pki: Pki, at: Endpoint) -> Credential:
     credential = pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key, tbs_for_logs=with_sha1_name)
     return credential.sending(with_sha1_signature(credential.leaf, pki.rsa_issuing_key), *credential.chain[1:])
+
+
+def _brainpool_key() -> ec.EllipticCurvePrivateKey:
+    """Generate a key on a curve that OpenSSL knows and most other clients do not."""
+    return ec.generate_private_key(ec.BrainpoolP256R1())
 
 
 def _malformed(factory: ServerFactory, endpoint: Endpoint) -> Handler:
@@ -237,6 +255,22 @@ CHAIN: Final = (
                 at.host, extensions=[(x509.UnrecognizedExtension(UNKNOWN_EXTENSION, b"\x05\x00"), True)]
             )
         ),
+    ),
+    _chain_case(
+        "unsupported-algorithm",
+        "The CA has a brainpool key, which browsers, Go and Java do not know.",
+        presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.authority("Demo brainpool CA", key=_brainpool_key()))),
+    ),
+    failing_case(
+        "chain-validation",
+        "path-not-found-by-all",
+        "path-not-found-by-all",
+        "A cross-sign by a root that nobody has is sent before the CA's own certificate.",
+        presenting(_cross_sign_first),
+        also=("chain-has-extras",),
+    ),
+    _chain_case(
+        "policy-not-satisfied", "A CA above demands a certificate policy, and nobody has one.", presenting(_no_policy)
     ),
     _chain_case("malformed-certificate", "The certificate is cut short.", _malformed),
     _chain_case(

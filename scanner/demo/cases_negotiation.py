@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -18,6 +19,7 @@ from scanner.demo.cases import (
     valid_rsa_credential,
     without_certificate,
 )
+from scanner.demo.client_hello import ALPN, ClientHello
 from scanner.demo.server_messages import (
     RSA_PKCS1_SHA1,
     SSL30,
@@ -43,12 +45,20 @@ def _old(version: int, *suites: ServerSuite, answers_any_version: bool = False) 
     return build
 
 
-def _intolerant(refuse: Handler) -> HandlerFactory:
+def _refusing(wrong: Callable[[ClientHello], bool], refuse: Handler, maximum: ssl.TLSVersion) -> HandlerFactory:
     def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-        context = factory.context(valid_credential(factory.pki, endpoint), maximum=ssl.TLSVersion.TLSv1_2)
-        return refuse_if(lambda hello: hello.offers_tls13, refuse, context, endpoint.story)
+        context = factory.context(valid_credential(factory.pki, endpoint), maximum=maximum)
+        return refuse_if(wrong, refuse, context, endpoint.story)
 
     return build
+
+
+def _intolerant(refuse: Handler) -> HandlerFactory:
+    return _refusing(lambda hello: hello.offers_tls13, refuse, ssl.TLSVersion.TLSv1_2)
+
+
+def _offers_alpn(hello: ClientHello) -> bool:
+    return ALPN in hello.extensions
 
 
 def _sha1_signatures(factory: ServerFactory, endpoint: Endpoint) -> Handler:
@@ -153,6 +163,13 @@ CASES: Final = (
         "Signs its handshakes with SHA-1, which Chrome, Go and OpenSSL no longer take.",
         _sha1_signatures,
         owner="platform",
+    ),
+    _cipher_case(
+        "strict-about-alpn",
+        "no-shared-alpn",
+        "A service that is none of the web: it knows neither h2 nor http/1.1, and says so in ALPN.",
+        _refusing(_offers_alpn, close_with_alert(Alert.NO_APPLICATION_PROTOCOL), ssl.TLSVersion.TLSv1_3),
+        protocol="https",
     ),
     _cipher_case(
         "handshake-failure",

@@ -208,7 +208,7 @@ def _claims_of_address(case: Case, failed: list[str]) -> list[Claim]:
         report = case.report = chain_report(case, verdict)
         claims += report.claims
         failed += report.failed
-        if (case.part or part_of(verdict)).is_strange or (verdict.name is not None and not verdict.name.matches):
+        if (case.part or part_of(verdict)).is_strange or (verdict.name is not None and verdict.name.code is not None):
             for rule in OF_STRANGERS:
                 ask(claims, failed, rule, case)
     if endpoint.followups or endpoint.completions or endpoint.accepted is not None:

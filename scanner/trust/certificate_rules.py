@@ -11,24 +11,37 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from scanner.times import DAY
+from scanner.trust.client_algorithms import EVERYBODY as ALL_CLIENTS
+from scanner.trust.client_algorithms import known_to_none
+from scanner.trust.policy_rules import list_problems
 from scanner.trust.verdicts import Problem
 from scanner.x509 import extensions, malformations
 from scanner.x509.certificate import Certificate
-from scanner.x509.name_constraints import MAX_SUBTREES
+from scanner.x509.distinguished import EMPTY_NAME, name_text
+from scanner.x509.name_constraints import EVERYBODY, MAX_SUBTREES, OPENSSL, Violation
 
 # What OpenSSL refuses at security level 2: less than 112 bits of strength, which by its rounded formula (SP 800-57's)
 # begins at 1962 bits of RSA. Other clients take 1024.
 MIN_RSA_BITS: Final = 1962
+MIN_RSA_BITS_ELSEWHERE: Final = 1024
 MIN_EC_BITS: Final = 224
+# Nearly all there are
+_STRONG_KEYS: Final = frozenset({"ec:P-256", "ec:P-384", "rsa:2048", "rsa:3072", "rsa:4096"})
 # A server's key needs one of these, with whatever key exchange
 _TLS_USAGES: Final = extensions.DIGITAL_SIGNATURE | extensions.KEY_ENCIPHERMENT | extensions.KEY_AGREEMENT
 
 # Names times constraints of one CA that OpenSSL compares (NAME_CHECK_MAX in v3_ncons.c), and GnuTLS since 2024;
 # beyond it they refuse the certificate (seen with OpenSSL 3.0.19 and GnuTLS 3.7.9). Go 1.26 and Java 17 take it.
 OPENSSL_COMPARISONS: Final = 1 << 20
-# Returns which name of the second certificate the constraints of the first do not allow, in words; None: all are
-# allowed.
-Violation = Callable[[Certificate, Certificate], "str | None"]
+# (more than, clients that refuse it): what clients keep a path length in, from 63 bits down to Firefox's signed byte
+LONGEST_PATH_LENGTHS: Final = (
+    ((1 << 63) - 1, ("go", "java", "chrome", "firefox", "gnutls")),
+    ((1 << 31) - 1, ("java", "chrome", "firefox", "gnutls")),
+    (0xFF, ("chrome", "firefox")),
+    (0x7F, ("firefox",)),
+)
+# Returns which name of the second certificate the constraints of the first do not allow; None: all are allowed.
+FindViolation = Callable[[Certificate, Certificate], "Violation | None"]
 
 
 def _epoch(year: int, month: int, day: int) -> float:
@@ -58,10 +71,12 @@ ORDER: Final = {
             "untrusted-root",
             "issuer-unknown",
             "bad-signature",
+            "unsupported-algorithm",
             "intermediate-expired",
             "issuer-not-a-ca",
             "path-length-exceeded",
             "name-constraint-violated",
+            "policy-not-satisfied",
             "too-costly-to-judge",
             "wrong-key-usage",
             "not-for-server-auth",
@@ -82,33 +97,70 @@ def _problem(code: str, certificate: Certificate, **evidence: Any) -> Problem:
     return Problem(code, certificate.sha256, {"subject": certificate.subject, **evidence})
 
 
-def _contents(certificate: Certificate) -> list[Problem]:
-    """Return the problems of a certificate that do not depend on its place in the path."""
+def _contents(certificate: Certificate, *, leaf: bool = False, anchor: bool = False) -> list[Problem]:
+    """Return the problems of what a certificate contains."""
     problems = []
     if certificate.name_constraints is not None:
         certificate.load_constraints()
-    if certificate.flaws:
-        malformed: dict[str, Any] = {"flaws": list(certificate.flaws)}
-        minding = malformations.refused_by(certificate.flaws)
-        if minding is not None:
-            malformed["refused_by"] = minding
-        problems.append(_problem("malformed-certificate", certificate, **malformed))
+    if certificate.flaws and (unknown_key := known_to_none(certificate)) is not None:
+        problems.append(unknown_key)
+    if certificate.flaws and (flaws := [flaw for flaw in certificate.flaws if flaw not in malformations.KEY_FORMS]):
+        minding = malformations.refused_by(flaws, leaf=leaf, anchor=anchor)
+        if minding is None:
+            problems.append(_problem("malformed-certificate", certificate, flaws=flaws))
+        elif minding:
+            problems.append(_problem("malformed-certificate", certificate, flaws=flaws, refused_by=minding))
+    form = _form_flaws(certificate)
+    if form:
+        clients = [client for client in EVERYBODY if any(client in refusing for _, refusing in form)]
+        flaws = [flaw for flaw, _ in form]
+        problems.append(_problem("malformed-certificate", certificate, flaws=flaws, refused_by=clients))
     if certificate.critical:
         unknown = _not_understood(certificate)
         if unknown:
             problems.append(_problem("unknown-critical-extension", certificate, **unknown))
-    kind, bits = certificate.key_type, certificate.key_bits
-    too_short = bits is not None and (
-        (kind in ("rsa", "rsa-pss") and bits < MIN_RSA_BITS) or (kind == "ec" and bits < MIN_EC_BITS)
-    )
-    if too_short or kind == "dsa":  # no current client takes DSA keys in TLS, of any length
-        problems.append(_problem("weak-key", certificate, key=certificate.key))
+    problems += list_problems(certificate)
+    if certificate.key not in _STRONG_KEYS and (weak := _weak_key(certificate)):
+        problems.append(_problem("weak-key", certificate, key=certificate.key, **weak))
     # A CA's purposes limit what is below it; OpenSSL and Go apply that to anchors as well, and OpenSSL does not take
     # anyExtendedKeyUsage for serverAuth.
     purposes = certificate.extended_key_usage
     if purposes is not None and "serverAuth" not in purposes:
         problems.append(_problem("not-for-server-auth", certificate, extended_key_usage=list(purposes)))
     return problems
+
+
+def _weak_key(certificate: Certificate) -> dict[str, Any]:
+    """Return evidence on a key that clients find too weak; empty if they do not."""
+    kind, bits = certificate.key_type, certificate.key_bits
+    if kind == "dsa" and not certificate.is_ca:
+        # Java alone takes DSA keys in TLS (DHE_DSS in TLS 1.2), of any length that it takes elsewhere.
+        return {"dsa_bits": bits or 0, "refused_by": [client for client in ALL_CLIENTS if client != "java"]}
+    if bits is None:
+        return {}
+    if kind == "ec" and bits < MIN_EC_BITS:
+        return {"refused_by": [client for client in ALL_CLIENTS if client != "gnutls"]}
+    if kind == "dsa" and bits < MIN_RSA_BITS:
+        return {"refused_by": ["openssl", "go", "chrome", "firefox"]}
+    if kind in ("rsa", "rsa-pss") and bits < MIN_RSA_BITS:
+        return {"refused_by": list(ALL_CLIENTS) if bits < MIN_RSA_BITS_ELSEWHERE else ["openssl"]}
+    return {}
+
+
+def _form_flaws(certificate: Certificate) -> list[tuple[str, tuple[str, ...]]]:
+    """Return what is odd in the form of a certificate that others read, and the clients that refuse it for that."""
+    found: list[tuple[str, tuple[str, ...]]] = []
+    length = certificate.path_length
+    if length is not None and length > LONGEST_PATH_LENGTHS[-1][0]:
+        clients = next(clients for most, clients in LONGEST_PATH_LENGTHS if length > most)
+        found.append((f"basicConstraints: a path length of {length.bit_length()} bits", clients))
+    key = certificate.authority_key
+    if (key.issuer is None) is not (key.serial is None):
+        # RFC 5280 section 4.2.1.1 wants both or neither.
+        found.append(("authorityKeyIdentifier: only half of issuer and serial number", ("chrome",)))
+    if certificate.is_ca and certificate.subject_der == EMPTY_NAME:
+        found.append(("the subject of a CA is empty", ("curl", "java", "firefox")))
+    return found
 
 
 def _not_understood(certificate: Certificate) -> dict[str, Any]:
@@ -126,10 +178,14 @@ def _not_understood(certificate: Certificate) -> dict[str, Any]:
 def leaf_problems(leaf: Certificate, at: float) -> list[Problem]:
     """Return what stops a client at the end-entity certificate, whatever is above it. ``at`` is epoch seconds."""
     usage = leaf.key_usage
-    problems = _contents(leaf)
+    problems = _contents(leaf, leaf=True)
     if usage is not None and not usage & _TLS_USAGES:
         # OpenSSL refuses it as "unsuitable certificate purpose".
         problems.append(_problem("wrong-key-usage", leaf, key_usage=usages(leaf)))
+    purposes = leaf.extended_key_usage
+    if purposes is not None and "OCSPSigning" in purposes and "serverAuth" in purposes:
+        evidence = {"extended_key_usage": list(purposes), "reason": "it may also sign OCSP responses"}
+        problems.append(_problem("not-for-server-auth", leaf, **evidence, responder=True, refused_by=["firefox"]))
     if leaf.signature_algorithm.weak:
         problems.append(_problem("weak-signature", leaf, signature=leaf.signature))
     return problems if leaf.not_before <= at <= leaf.not_after else problems + date_problems(leaf, at)
@@ -145,54 +201,73 @@ def date_problems(leaf: Certificate, at: float) -> list[Problem]:
     return []
 
 
-def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: Violation) -> list[Problem]:
+def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: FindViolation) -> list[Problem]:
     """Return the timeless problems of the ``path`` above a leaf; if ``closed`` it ends at a root, whose own signature means nothing."""
     problems: list[Problem] = []
-    below = 0  # CA certificates between the leaf and this one that are not self-issued
+    below = below_all = 0  # CA certificates between the leaf and this one: without self-issued ones, and all of them
     for place, certificate in enumerate(path):
         is_root = closed and place == len(path) - 1
-        problems += _contents(certificate)
+        problems += _contents(certificate, anchor=is_root)
         if certificate.signature_algorithm.weak and not is_root:
             problems.append(_problem("weak-signature", certificate, signature=certificate.signature))
         # Version 1 roots, which have no extensions, are still anchors for OpenSSL, Go and GnuTLS.
         if not certificate.is_ca and not (is_root and certificate.version < 3):
             problems.append(_problem("issuer-not-a-ca", certificate))
+        elif not certificate.is_ca and certificate.version == 2:
+            # OpenSSL and Firefox take no old certificates but self-signed ones of version 1 for CAs
+            problems.append(_problem("issuer-not-a-ca", certificate, refused_by=["openssl", "firefox"]))
         elif certificate.key_usage is not None and not certificate.key_usage & extensions.KEY_CERT_SIGN:
             problems.append(_problem("wrong-key-usage", certificate, key_usage=usages(certificate)))
-        if certificate.path_length is not None and below > certificate.path_length:
-            problems.append(
-                _problem("path-length-exceeded", certificate, path_length=certificate.path_length, below=below)
-            )
+        if certificate.path_length is not None and below_all > certificate.path_length:
+            exceeded: dict[str, Any] = {"path_length": certificate.path_length, "below": below}
+            if below <= certificate.path_length:
+                # the others leave them out, as RFC 5280 section 4.2.1.9 does
+                exceeded |= {
+                    "below": below_all,
+                    "self_issued": below_all - below,
+                    "refused_by": ["go", "firefox", "gnutls"],
+                }
+            problems.append(_problem("path-length-exceeded", certificate, **exceeded))
         if certificate.name_constraints is not None:
             for lower in path[:place]:
-                if not lower.self_issued:
-                    problems += constraint_problems(certificate, lower, violation)
+                found = constraint_problems(certificate, lower, violation)
+                problems += [_for_firefox(problem) for problem in found] if lower.self_issued else found
+        below_all += 1
         if not certificate.self_issued:
             below += 1
     return problems
 
 
-def constraint_problems(authority: Certificate, lower: Certificate, violation: Violation) -> list[Problem]:
+def constraint_problems(authority: Certificate, lower: Certificate, violation: FindViolation) -> list[Problem]:
     """Return the problem of names of ``lower`` that ``authority`` may not vouch for, or that are too many to check."""
     constraints = authority.name_constraints
     if constraints is None:
         return []
     carried = lower.names
-    names = len(carried.dns) + len(carried.ips) + len(carried.others) + 1  # and the subject
-    if names * constraints.count > OPENSSL_COMPARISONS:
-        return [_too_many_comparisons(authority, lower, names, constraints.count)]
+    names = len(carried.dns) + len(carried.ips) + len(carried.others)
+    with_subject = names + len(name_text(lower.subject_der).attributes)
+    if with_subject * constraints.count > OPENSSL_COMPARISONS:
+        clients = [*OPENSSL, *(("gnutls",) if names * constraints.count > OPENSSL_COMPARISONS else ())]
+        return [_too_many_comparisons(authority, lower, with_subject, constraints.count, clients)]
     if constraints.cut:
         return [_too_many_constraints(authority, lower)]
     broken = violation(authority, lower)
     if broken is None:
         return []
-    evidence = {
+    evidence: dict[str, Any] = {
         "subject": lower.subject,
-        "name": broken,
+        "name": broken.name,
         "constrained_by": authority.subject,
         "authority": authority.sha256,
     }
+    if broken.refused_by is not None and len(broken.refused_by) < len(EVERYBODY):
+        evidence["refused_by"] = list(broken.refused_by)
     return [Problem("name-constraint-violated", lower.sha256, evidence)]
+
+
+def _for_firefox(problem: Problem) -> Problem:
+    """Return the problem of a self-issued CA's names, to which the others apply no constraints (RFC 5280 section 6.1.3)."""
+    return Problem(problem.code, problem.certificate, {**problem.evidence, "refused_by": ["firefox"]})
 
 
 def _too_many_constraints(authority: Certificate, lower: Certificate) -> Problem:
@@ -205,7 +280,9 @@ def _too_many_constraints(authority: Certificate, lower: Certificate) -> Problem
     return Problem("too-costly-to-judge", lower.sha256, evidence)
 
 
-def _too_many_comparisons(authority: Certificate, lower: Certificate, names: int, constraints: int) -> Problem:
+def _too_many_comparisons(
+    authority: Certificate, lower: Certificate, names: int, constraints: int, clients: list[str]
+) -> Problem:
     evidence = {
         "subject": lower.subject,
         "authority": authority.sha256,
@@ -215,7 +292,7 @@ def _too_many_comparisons(authority: Certificate, lower: Certificate, names: int
         "constraints": constraints,
         "client_limits": [f"OpenSSL and GnuTLS make {OPENSSL_COMPARISONS} comparisons of names with constraints"],
         "comparisons": names * constraints,
-        "refused_by": ["openssl", "curl", "python", "gnutls"],
+        "refused_by": clients,
     }
     return Problem("too-costly-to-judge", lower.sha256, evidence)
 

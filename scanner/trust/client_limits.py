@@ -31,12 +31,6 @@ JAVA_MESSAGE: Final = 32_768
 # maxChainSignatureChecks in crypto/x509/verify.go
 GO_SIGNATURE_CHECKS: Final = 100
 
-# Algorithms of signatures in certificates -> clients that do not verify them.
-_UNVERIFIED: Final = {
-    "ed25519": ["chrome", "firefox"],
-    "ed448": ["chrome", "firefox", "go"],
-}
-
 
 def client_limit_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Problem]:
     """Yield what some clients refuse in a valid ``path`` (leaf first, anchor last) of which ``sent`` certificates came."""
@@ -55,11 +49,6 @@ def client_limit_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Pr
         detail = f"{between} intermediates stand between the server's certificate and the root"
         evidence = {"subject": path[0].subject, "detail": detail, "intermediates": between, "sent": sent}
         yield Problem("path-length-exceeded", path[0].sha256, {**evidence, "refused_by": refusing})
-    for certificate in path[:-1]:
-        clients = _UNVERIFIED.get(certificate.signature)
-        if clients:
-            evidence = {"subject": certificate.subject, "signature": certificate.signature, "refused_by": clients}
-            yield Problem("no-shared-signature-scheme", certificate.sha256, evidence)
 
 
 def limits_exceeded(

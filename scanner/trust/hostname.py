@@ -3,6 +3,11 @@
 A dNSName matches label by label without regard to case; ``*`` matches exactly one label, only as the whole leftmost
 one, and only before at least two further labels (OpenSSL and curl refuse ``*.com``). An iPAddress matches byte for
 byte. The common name never matches; it is compared only to report that it would have matched.
+
+Where they disagree, the verdict names the clients for which the name does not match. Seen with the versions that
+``docs/clients.md`` names: OpenSSL and Python take no wildcard in a name with underscores, Chrome none directly below a
+public suffix (net/cert/x509_certificate.cc), Go and Java take one below a top-level domain, and an IPv4 address that
+the certificate has as an IPv4-mapped IPv6 address.
 """
 
 from __future__ import annotations
@@ -11,6 +16,9 @@ import heapq
 import ipaddress
 from typing import Final
 
+from msgspec.structs import replace
+
+from scanner.public_suffixes import is_public_suffix
 from scanner.trust.verdicts import NameVerdict
 from scanner.x509.certificate import Certificate
 from scanner.x509.extensions import SUBJECT_ALT_NAME
@@ -21,6 +29,15 @@ NEAREST_SHOWN: Final = 5
 NEAREST_EXAMINED: Final = 4000
 # A host name has at most 253 characters; longer ones cannot match, and are cut to be shown.
 LONGEST_SHOWN: Final = 255
+
+_ALL_BUT_GO_AND_JAVA: Final = ("openssl", "curl", "python", "node", "chrome", "firefox", "gnutls")
+# The prefix of IPv4-mapped addresses (RFC 4291 section 2.5.5.2)
+_MAPPED: Final = bytes(10) + b"\xff\xff"
+# Why a name does not match for some clients
+_UNDERSCORE: Final = "a wildcard would have to match a name with an underscore"
+_PUBLIC_SUFFIX: Final = "its wildcard is directly below a public suffix"
+_TOP_LEVEL: Final = "its wildcard is directly below a top-level domain"
+_AS_MAPPED: Final = "the certificate has the address as an IPv4-mapped IPv6 address"
 
 
 def entry_for(presented: tuple[str, ...], name: str) -> str | None:
@@ -44,7 +61,10 @@ def entry_for(presented: tuple[str, ...], name: str) -> str | None:
 
 def matched(certificate: Certificate, entry: str) -> NameVerdict:
     """Return the verdict on all names that this entry of the certificate matches."""
-    return NameVerdict(True, None, entry, (), len(certificate.san), certificate.common_name)
+    verdict = NameVerdict(True, None, entry, (), len(certificate.san), certificate.common_name)
+    if entry[:2] == "*." and is_public_suffix(entry[2:]):
+        return replace(verdict, code="name-not-in-san", refused_by=("chrome",), reason=_PUBLIC_SUFFIX)
+    return verdict
 
 
 def match_name(certificate: Certificate, name: str) -> NameVerdict:
@@ -57,7 +77,7 @@ def match_name(certificate: Certificate, name: str) -> NameVerdict:
     presented = certificate.dns_names
     found = entry_for(presented, name)
     if found is not None:
-        return matched(certificate, found)
+        return _matched_by_most(certificate, found, name)
     wanted = name.lower().removesuffix(".")
     label, _, parent = wanted.partition(".")
     star = f"*.{parent}" if label and "." in parent else None
@@ -73,9 +93,12 @@ def match_name(certificate: Certificate, name: str) -> NameVerdict:
     for entry in presented:
         lowered = entry.lower()
         if lowered == wanted or lowered == star:
-            return matched(certificate, entry)
+            return _matched_by_most(certificate, entry, wanted)
         if lowered.startswith("*.") and "." in lowered[2:]:
             deeper = deeper or wanted == lowered[2:] or wanted.endswith(lowered[1:])
+    if label and parent and "." not in parent and f"*.{parent}" in map(str.lower, presented):
+        below_top = _mismatch(certificate, "name-not-in-san", wanted)
+        return replace(below_top, refused_by=_ALL_BUT_GO_AND_JAVA, reason=_TOP_LEVEL)
     if deeper:
         code = "wildcard-depth"
     elif not certificate.san and _common_name_matches(certificate, wanted, star):
@@ -91,8 +114,21 @@ def _match_address(certificate: Certificate, name: str, address: bytes) -> NameV
         certificate.names.cut and encoded in (certificate.extension(SUBJECT_ALT_NAME) or b"")
     ):
         return matched(certificate, name)
+    mapped = _MAPPED + address
+    if mapped in certificate.ip_addresses:
+        otherwise = _mismatch(certificate, "name-not-in-san", name)
+        return replace(otherwise, refused_by=_ALL_BUT_GO_AND_JAVA, reason=_AS_MAPPED)
     only_common_name = not certificate.san and certificate.common_name == name
     return _mismatch(certificate, "common-name-only" if only_common_name else "name-not-in-san", name)
+
+
+def _matched_by_most(certificate: Certificate, entry: str, name: str) -> NameVerdict:
+    """Return the verdict on a name that an entry matches, though perhaps not for every client."""
+    verdict = matched(certificate, entry)
+    if "_" not in name or not entry.startswith("*."):
+        return verdict
+    clients = ("openssl", "python", *verdict.refused_by)
+    return replace(verdict, code="name-not-in-san", refused_by=clients, reason=_UNDERSCORE)
 
 
 def _common_name_matches(certificate: Certificate, wanted: str, star: str | None) -> bool:

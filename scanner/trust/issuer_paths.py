@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 from scanner.trust import certificate_rules as rules
 from scanner.trust import placeholders
 from scanner.trust.chrome_store import chrome_store
+from scanner.trust.client_algorithms import USUAL_SIGNATURES
 from scanner.trust.path_check import CLOSED
 from scanner.trust.path_search import interval
+from scanner.trust.policy_rules import is_demanding
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from scanner.x509 import extensions
 from scanner.x509.certificate import Certificate
@@ -84,9 +86,12 @@ class CachedIssuerPath:
             or leaf.not_before > self._distrusted
             or leaf.self_issued
             or leaf.is_ca
+            or is_demanding(leaf)
             or len(leaf.san) >= extensions.MAX_NAMES
             or leaf.sha256 in self._anchors
             or not (leaf.key_usage is None or leaf.key_usage & extensions.DIGITAL_SIGNATURE)
+            or leaf.flaws
+            or leaf.signature not in USUAL_SIGNATURES
             or rules.leaf_problems(leaf, at)
             or (self._is_public and rules.lifetime_problem(leaf) is not None)
             or (not self._trusted and placeholders.match(leaf) is not None)
@@ -132,7 +137,7 @@ def cacheable_path(
     if len({path.certificates[1].spki_der for path in paths}) != 1:
         return None
     above = [certificate for path in paths for certificate in path.certificates[1:]]
-    if any(certificate.name_constraints is not None for certificate in above):
+    if any(certificate.name_constraints is not None or is_demanding(certificate) for certificate in above):
         return None
     # only if exactly a path was sent, without its root, its order and completeness do not depend on the leaf
     last = sent[-1]

@@ -9,8 +9,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from scanner.trust import certificate_rules as rules
-from scanner.trust.certificate_rules import Violation
+from scanner.trust.certificate_rules import FindViolation
 from scanner.trust.paths import NOT_SENT, ChainContext, IssuerPath, Link
+from scanner.trust.policy_rules import is_demanding, policy_problem
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
@@ -20,11 +21,16 @@ from scanner.x509.certificate import Certificate
 # known.
 CLOSED, COMPLETED, ROOT, LIMIT, UNKNOWN = range(5)
 # Links with these were only followed for want of better ones: the anchor above them vouches for nothing.
-_BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
+_BROKEN_STEPS: Final = frozenset({"bad-signature", "unsupported-algorithm", "issuer-unknown"})
+# Clients whose refusal alone is a warning (docs/causes.md)
+_NOT_MAINSTREAM: Final = frozenset({"gnutls"})
 
 
 class CheckedPath(Struct):
-    """One path for one leaf, its problems, and the ``anchor`` that vouches for it all the same. ``first``: it was checked first."""
+    """One path for one leaf, its problems, and the ``anchor`` that vouches for it all the same. ``first``: it was checked first.
+
+    ``notices`` are problems for which no mainstream client refuses the path.
+    """
 
     kind: int
     certificates: tuple[Certificate, ...]
@@ -32,6 +38,12 @@ class CheckedPath(Struct):
     completed: dict[str, str]
     anchor: Certificate | None
     first: bool = False
+    notices: tuple[Problem, ...] = ()
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it leads to an anchor through what was sent, without problems."""
+        return self.kind == CLOSED and not self.problems
 
     @property
     def rank(self) -> tuple[int, int, int]:
@@ -42,7 +54,7 @@ class CheckedPath(Struct):
 
 
 def check_path(
-    leaf: Certificate, link: Link, above_path: IssuerPath, context: ChainContext, at: float, *, violation: Violation
+    leaf: Certificate, link: Link, above_path: IssuerPath, context: ChainContext, at: float, *, violation: FindViolation
 ) -> CheckedPath:
     """Return the path from ``leaf`` through ``link`` and ``above_path``, with all problems above the leaf at ``at``."""
     problems = [*link.problems, *above_path.problems]
@@ -51,6 +63,9 @@ def check_path(
     if above_path.constrained:
         for authority in above_path.certificates:
             problems += rules.constraint_problems(authority, leaf, violation)
+    if (above_path.demanding or is_demanding(leaf)) and above_path.end == "anchor":
+        if (broken := policy_problem((leaf, *above_path.certificates))) is not None:
+            problems.append(broken)
     top = above_path.certificates[-1]
     completed = dict(above_path.completed)
     if link.source in NOT_SENT:
@@ -79,7 +94,17 @@ def check_path(
     else:
         kind = UNKNOWN
         problems.append(unknown_issuer(top))
-    return CheckedPath(kind, certificates, problems, completed, anchor)
+    if not problems:
+        return CheckedPath(kind, certificates, problems, completed, anchor)
+    notices = tuple([problem for problem in problems if is_notice(problem)])
+    left = [problem for problem in problems if problem not in notices] if notices else problems
+    return CheckedPath(kind, certificates, left, completed, anchor, notices=notices)
+
+
+def is_notice(problem: Problem) -> bool:
+    """Return whether no mainstream client refuses a certificate for this problem."""
+    refusing = problem.evidence.get("refused_by")
+    return refusing is not None and _NOT_MAINSTREAM.issuperset(refusing)
 
 
 # --- problems that end a path ----------------------------------------------------------------------

@@ -23,6 +23,7 @@ from scanner.trust.path_check import (
     unknown_issuer,
 )
 from scanner.trust.paths import ChainContext, IssuerPath, Link, PathBuilder
+from scanner.trust.policy_rules import is_demanding, steps_to_check
 from scanner.trust.step_budget import TooCostly
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
@@ -61,8 +62,8 @@ class PathSearch:
         try:
             self._builder.links(leaf, context, complete=False)
             given_up_at_once = self._builder.cut
-            for path in self._paths(context):
-                if path.kind == CLOSED and not path.problems:
+            for path in self.paths(context):
+                if path.is_valid:
                     return path
                 if best is None or path.rank < best.rank:
                     best = path
@@ -108,8 +109,8 @@ class PathSearch:
     def valid_paths(self) -> Iterator[tuple[Certificate, ...]]:
         """Yield all valid paths through anchors and what was sent, of all stores. Raises ``TooCostly``."""
         for context in self.contexts:
-            for path in self._paths(context):
-                if path.kind == CLOSED and not path.problems:
+            for path in self.paths(context):
+                if path.is_valid:
                     yield path.certificates
 
     def has_one_path(self, context: ChainContext) -> bool:
@@ -136,8 +137,8 @@ class PathSearch:
 
     # --- all paths -------------------------------------------------------------------------------
 
-    def _paths(self, context: ChainContext) -> Iterator[CheckedPath]:
-        """Yield all paths through anchors and what was sent, those already checked first."""
+    def paths(self, context: ChainContext) -> Iterator[CheckedPath]:
+        """Yield all paths through anchors and what was sent, those already checked first. Raises ``TooCostly``."""
         key = id(context)
         if key not in self._rest:
             self._checked[key], self._rest[key] = [], self._check_all(context)
@@ -178,6 +179,8 @@ class PathSearch:
         length = len(above_path.certificates)
         timely = above_path.not_before <= self._at <= above_path.not_after
         budget.charge(8 + length * (1 if timely and not above_path.constrained else 4))
+        if above_path.demanding or is_demanding(self.leaf):
+            budget.charge(steps_to_check((self.leaf, *above_path.certificates)))
         return check_path(self.leaf, link, above_path, context, self._at, violation=self._builder.violation)
 
     # --- the end of the budget -------------------------------------------------------------------

@@ -11,7 +11,7 @@ The design:
 - A *link* is an issuer found for a certificate. Its name leads to candidates: anchors of the store, what the server
   sent, and only if those close no valid path, certificates of other hosts, of the shipped set, or fetched. A
   signature that verifies makes the link. If no candidate verifies, the likeliest one is followed all the same, and
-  the link has ``bad-signature`` as its problem.
+  the link has ``bad-signature`` as its problem, or ``unsupported-algorithm`` where that cannot be computed.
 - Paths are found breadth first: the two or three certificates of an honest chain come before any maze is walked. A
   path never visits one authority (name and key) twice, which ends every circle.
 - An ``IssuerPath`` is what is above a leaf. It depends neither on the leaf nor on the time, so all paths above an
@@ -39,13 +39,14 @@ from scanner.caching import PARSED, Cache
 from scanner.trust import certificate_rules as rules
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.link_problems import (
-    bad_signature,
     key_identifiers_match,
+    not_verified,
     other_certificate,
     other_key,
     other_spelling,
 )
 from scanner.trust.onecrl import Blocklist
+from scanner.trust.policy_rules import is_demanding
 from scanner.trust.step_budget import BYTES_A_STEP, Charges, StepBudget
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
@@ -53,7 +54,7 @@ from scanner.x509.certificate import Certificate
 from scanner.x509.certificate_fields import serial_text_untrusted
 from scanner.x509.distinguished import comparable
 from scanner.x509.extensions import SUBJECT_ALT_NAME
-from scanner.x509.name_constraints import ConstrainedNames, steps_to_read_names
+from scanner.x509.name_constraints import ConstrainedNames, Violation, steps_to_read_names
 
 # Certificates above the leaf. The longest paths of the public web have 5; Firefox follows 7, GnuTLS 16, Go and OpenSSL
 # up to 100.
@@ -86,7 +87,8 @@ class IssuerPath(Struct, frozen=True):
 
     Where a limit ended the search, it is as far as that came. ``problems`` depend neither on the leaf nor on the
     time; all certificates are valid in [``not_before``, ``not_after``]. ``completed`` are (SHA-256, source) of
-    certificates that were not sent. ``constrained``: one of them has name constraints.
+    certificates that were not sent. ``constrained``: one of them has name constraints. ``demanding``: one of them may
+    demand certificate policies.
     """
 
     certificates: tuple[Certificate, ...]
@@ -96,6 +98,7 @@ class IssuerPath(Struct, frozen=True):
     not_before: float
     not_after: float
     constrained: bool
+    demanding: bool = False
 
 
 class Link(Struct, frozen=True):
@@ -177,7 +180,7 @@ class PathBuilder:
         # of this chain: links found, names prepared for checks, and the results of these
         self._found: dict[tuple[str, int, bool], tuple[bool, list[Link], ChainContext]] = {}
         self._names: dict[str, tuple[int, ConstrainedNames]] = {}
-        self._violations: dict[tuple[str, str], str | None] = {}
+        self._violations: dict[tuple[str, str], Violation | None] = {}
 
     def begin(self) -> None:
         """Start with a new chain and a new budget."""
@@ -207,8 +210,8 @@ class PathBuilder:
         self.budget.charge_signature(certificate, certificate)
         return certificate.self_signed
 
-    def violation(self, authority: Certificate, lower: Certificate) -> str | None:
-        """Return, in words, the first name of ``lower`` that the name constraints of ``authority`` forbid. Once for each pair."""
+    def violation(self, authority: Certificate, lower: Certificate) -> Violation | None:
+        """Return the name of ``lower`` that the name constraints of ``authority`` forbid. Once for each pair."""
         constraints = authority.name_constraints
         if constraints is None:
             return None
@@ -290,21 +293,23 @@ class PathBuilder:
             matches = key_identifiers_match(child, issuer)
             if verified and spelled_otherwise:
                 doubtful.append(Link(issuer, source, (other_spelling(child, issuer),)))
-            elif verified and matches and self._names_another_certificate(child, issuer):
+            elif verified and matches and self.names_another_certificate(child, issuer):
                 doubtful.append(Link(issuer, source, (other_certificate(child, issuer),)))
             elif verified and matches:
                 good.append(Link(issuer, source))
             elif verified:
                 doubtful.append(Link(issuer, source, (other_key(child, issuer),)))
             elif matches and not spelled_otherwise:
-                failing.append(Link(issuer, source, (bad_signature(child, issuer, verified),)))
+                failing.append(Link(issuer, source, (not_verified(child, issuer, verified),)))
+                if verified is None:
+                    failing.insert(0, failing.pop())  # may be the issuer, and the others are not
         # OpenSSL and GnuTLS skip an issuer whose key identifier is not the one in the certificate, whatever its key
         # verifies.
         if cut:
             return cut, good
         return cut, good or doubtful or failing[:1]
 
-    def _names_another_certificate(self, child: Certificate, issuer: Certificate) -> bool:
+    def names_another_certificate(self, child: Certificate, issuer: Certificate) -> bool:
         """Return True if the authority key identifier names another certificate, by issuer and serial number."""
         _, named_issuer, named_serial = child.authority_key
         if named_serial:
@@ -381,6 +386,7 @@ class PathBuilder:
             max(certificate.not_before for certificate in certificates),
             min(certificate.not_after for certificate in certificates),
             constrained > 0,
+            any(is_demanding(certificate) for certificate in certificates),
         )
 
 
@@ -401,7 +407,8 @@ def _san_bytes(certificate: Certificate) -> int:
 
 def constrained_names(certificate: Certificate) -> ConstrainedNames:
     """Return the names of a certificate, prepared for checks against any number of name constraints."""
-    return ConstrainedNames(certificate.names, certificate.subject_der, _san_bytes(certificate))
+    size = _san_bytes(certificate)
+    return ConstrainedNames(certificate.names, certificate.subject_der, size, is_ca=certificate.is_ca)
 
 
 def _sorted_candidates(

@@ -44,7 +44,9 @@ class NameVerdict(Struct, frozen=True):
     """Whether the leaf is for the target's name (RFC 9525), and what it is for instead.
 
     ``code`` is ``None`` on a match, else ``name-not-in-san``, ``wildcard-depth`` or ``common-name-only``;
-    ``nearest`` is a few of the leaf's names, most similar first; ``names`` counts them all.
+    ``nearest`` is a few of the leaf's names, most similar first; ``names`` counts them all. Where clients disagree,
+    ``refused_by`` are those for which it does not match, ``reason`` says why, and there is a code though it ``matches``
+    for most.
     """
 
     matches: bool
@@ -53,6 +55,8 @@ class NameVerdict(Struct, frozen=True):
     nearest: tuple[str, ...] = ()
     names: int = 0
     common_name: str | None = None
+    refused_by: tuple[str, ...] = ()
+    reason: str | None = None
 
 
 _T = TypeVar("_T")
@@ -130,7 +134,7 @@ class ChainVerdict(Struct, frozen=True, dict=True):
             self.stores
             and self.leaf is not None
             and self.name is not None
-            and self.name.matches
+            and self.name.code is None
             and not self.leaf_problems
             and not self.chain_problems
             and all(s.trusted and not s.problems and not s.completed_from for s in self.stores.values())

@@ -29,16 +29,18 @@ from scanner.trust import certificate_rules as rules
 from scanner.trust import placeholders
 from scanner.trust import verifier_caches as limits
 from scanner.trust.chrome_store import chrome_problem, chrome_store
+from scanner.trust.client_algorithms import algorithm_problems
 from scanner.trust.client_limits import authority_as_server, client_limit_problems, no_digital_signature
 from scanner.trust.hostname import entry_for, match_name, matched
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.issuer_paths import CachedIssuerPath, cacheable_path
-from scanner.trust.path_check import CLOSED, LIMIT, CheckedPath, self_signed
+from scanner.trust.path_check import CLOSED, LIMIT, CheckedPath, is_notice, self_signed
 from scanner.trust.path_search import PathSearch, interval
 from scanner.trust.paths import MAX_SENT, ChainContext, PathBuilder, chain_context
 from scanner.trust.sent_chain import sent_chain_problems
 from scanner.trust.step_budget import TooCostly
 from scanner.trust.stores import TrustStore
+from scanner.trust.unbacktracked import not_found_by_all
 from scanner.trust.untrusted_issuer import OwnAuthorities
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from scanner.x509.certificate import Certificate, CertificateError
@@ -133,7 +135,7 @@ class ChainVerifier:
         if name is None or leaf is None:
             return verdict
         entry = None if ":" in name or name[-1:].isdigit() else entry_for(leaf.dns_names, name)
-        if entry is None:
+        if entry is None or "_" in name:
             return verdict.for_name(match_name(leaf, name))
         named = known.named.get(entry)
         if named is None:
@@ -221,7 +223,7 @@ class ChainVerifier:
 
         problems = rules.leaf_problems(leaf, at)
         search = PathSearch(self._builder, leaf, self._contexts_of(sent), at, [len(data) for data in chain])
-        paths = self._best_paths(search, problems)
+        paths = self._best_paths(search, [item for item in problems if not is_notice(item)] if problems else problems)
         path = () if paths.best is None else paths.best.certificates
         verdict = ChainVerdict(
             sent,
@@ -306,19 +308,62 @@ class ChainVerifier:
         """Return what is wrong with the chain as sent, and what only some clients refuse in a path that is valid."""
         trusted, best = paths.trusted, paths.best
         problems: tuple[Problem, ...] = ()
-        refused = None
+        refused = dead_end = None
         try:
             if len(sent) > 1:
                 problems = self._against_path(search, sent, best, at)
+                dead_end = self._dead_end(search, sent, paths, at)
             if trusted and paths.is_public:
                 refused = chrome_problem(search.valid_paths(), sent, chrome_store())
         except TooCostly:
             problems = (search.too_costly(),)
+        if best is not None and best.notices:
+            problems = (*best.notices, *problems)
         if trusted and best is not None:
-            problems = (*client_limit_problems(len(sent), best.certificates), *problems)
+            problems = (
+                *client_limit_problems(len(sent), best.certificates),
+                *self._algorithm_problems(search, best),
+                *problems,
+            )
             if refused is not None:
                 problems = (refused, *problems)
-        return problems
+        return problems if dead_end is None else (dead_end, *problems)
+
+    def _dead_end(
+        self, search: PathSearch, sent: tuple[Certificate | None, ...], paths: _Paths, at: float
+    ) -> Problem | None:
+        """Return the problem of a valid path that not all clients find; raises ``TooCostly``."""
+        best = paths.best
+        if best is None or not best.is_valid or search.leaf.sha256 in self._anchors:
+            return None
+        above = best.certificates[1 : len(sent)]
+        is_only_path = sent[1:] == above and not any(
+            context.store.with_subject(certificate.subject_der) for context in search.contexts for certificate in above
+        )
+        if is_only_path:
+            return None
+        contexts = [context for context, path in paths.found if path.is_valid]
+        return not_found_by_all(search.leaf, contexts, search.paths, self._builder, sent, at)
+
+    def _algorithm_problems(self, search: PathSearch, best: CheckedPath) -> tuple[Problem, ...]:
+        """Return what clients do not know on the best path, of those that do not accept another valid one."""
+        problems = tuple(algorithm_problems(best.certificates))
+        if not problems:
+            return ()
+        refusing = {client for problem in problems for client in problem.evidence["refused_by"]}
+        try:
+            for path in search.valid_paths():
+                refusing &= {
+                    client for problem in algorithm_problems(path) for client in problem.evidence["refused_by"]
+                }
+        except TooCostly:
+            pass  # what was found so far holds: further paths could only clear more clients
+        left = []
+        for problem in problems:
+            clients = [client for client in problem.evidence["refused_by"] if client in refusing]
+            if clients:
+                left.append(Problem(problem.code, problem.certificate, {**problem.evidence, "refused_by": clients}))
+        return tuple(left)
 
     def _against_path(
         self, search: PathSearch, sent: tuple[Certificate | None, ...], best: CheckedPath | None, at: float

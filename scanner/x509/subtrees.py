@@ -14,6 +14,7 @@ DNS: Final = 0x82
 DIRECTORY: Final = 0xA4
 URI: Final = 0x86
 IP: Final = 0x87
+REGISTERED_ID: Final = 0x88
 
 
 class Subtrees:
@@ -30,8 +31,12 @@ class Subtrees:
         "count",
         "directories",
         "domains",
+        "dotted",
+        "odd_addresses",
+        "odd_lengths",
         "others",
         "parents",
+        "registered",
         "texts",
     )
 
@@ -40,11 +45,15 @@ class Subtrees:
         self.domains: set[str] = set()  # the domain and everything under it
         self.below: set[str] = set()  # given with a leading dot: only what is under it
         self.parents: set[str] = set()  # the domains one label above those
+        self.dotted: set[str] = set()  # given with a trailing dot, which is not part of these
         self.all_dns = False
+        self.odd_lengths = False  # there are address ranges of neither 8 nor 32 bytes
+        self.odd_addresses: list[tuple[bytes, bytes]] = []  # those with masks that have holes
         self.addresses: list[tuple[bytes, bytes]] = []
         self.directories: list[bytes] = []
         self.texts: dict[int, list[str]] = {}
-        self.others: set[int] = set()
+        self.others: set[int] = set()  # types of all others
+        self.registered: set[bytes] = set()  # registered identifiers
         self.bounded: set[int] = set()  # types that have a minimum or maximum
         self._intervals: dict[int, tuple[list[int], list[int]]] | None = None
         self._directories: _Tree | None = None
@@ -53,9 +62,9 @@ class Subtrees:
     def has(self, tag: int) -> bool:
         """Return whether this side has subtrees of this type."""
         if tag == DNS:
-            return bool(self.domains or self.below or self.all_dns)
+            return bool(self.domains or self.below or self.all_dns or self.dotted)
         if tag == IP:
-            return bool(self.addresses)
+            return bool(self.addresses or self.odd_addresses or self.odd_lengths)
         if tag == DIRECTORY:
             return bool(self.directories)
         return tag in self.texts or tag in self.others
@@ -74,6 +83,14 @@ class Subtrees:
             at = name.find(".", at + 1)
         return False
 
+    def holds_dotted(self, name: str) -> bool:
+        """Return whether a dNSName, in lower case, is within a domain that was given with a trailing dot."""
+        while name and self.dotted:
+            if name in self.dotted:
+                return True
+            name = name.partition(".")[2]
+        return False
+
     def meets_wildcard(self, name: str) -> bool:
         """Return whether a wildcard matches some name that is within, even if not all are."""
         return name.startswith("*.") and name[2:] in self.parents
@@ -82,6 +99,9 @@ class Subtrees:
         """Return whether an address is within; one of another family never is."""
         if self._intervals is None:
             self._intervals = _merged(self.addresses)
+        for base, mask in self.odd_addresses:
+            if len(base) == len(address) and all(a & m == b for a, b, m in zip(address, base, mask, strict=True)):
+                return True
         found = self._intervals.get(len(address))
         if found is None:
             return False

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -94,6 +94,11 @@ def odd_root(identity: str, leaf_changes: dict[str, Any] | None = None, **change
     return server(identity, leaf(identity, authority, **(leaf_changes or {})), authority, anchors=(top,))
 
 
+def at_address(identity: str, make: Callable[[str], Issued], issuer: Issued = CA) -> Variant:
+    """Return a variant that clients ask for by its address; ``make`` returns its leaf, below ``issuer``."""
+    return Variant(identity, (), "", (ROOT,), {"chain": lambda address: (make(address), issuer)})
+
+
 def policy(dotted: str, value: bytes, *, critical: bool = True) -> bytes:
     return pki.extension(dotted, value, critical=critical)
 
@@ -130,10 +135,15 @@ def dh_parameters(bits: int) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
+def chain_at(variant: Variant, address: str) -> tuple[Issued, ...]:
+    """Return what a variant sends at this address."""
+    return variant.chain or tuple(variant.context["chain"](address))
+
+
 def server_context(variant: Variant, directory: Path, address: str) -> ssl.SSLContext:
     """Return the server's TLS context. Raises ``ssl.SSLError`` or ``ValueError`` if this OpenSSL refuses it."""
     how = variant.context
-    chain = variant.chain or (leaf(variant.id, subject=address, san=[how["san"] + address]), CA)
+    chain = chain_at(variant, address)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # some variants use old versions

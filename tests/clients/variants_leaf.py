@@ -12,8 +12,10 @@ from tests.clients.variants import (
     ROOT,
     WEAK,
     Variant,
+    at_address,
     foreign_key,
     host_of,
+    leaf,
     odd_leaf,
     policy,
 )
@@ -49,7 +51,7 @@ def keys() -> Iterator[Variant]:
 
 def names() -> Iterator[Variant]:
     """Return variants of the names."""
-    yield Variant("address", (), "", (ROOT,), {"san": "IP:"})
+    yield at_address("address", lambda address: leaf("address", subject=address, san=[f"IP:{address}"]))
     yield odd_leaf("underscore_in_name", san=["underscore_in_name." + DOMAIN])
     yield odd_leaf("uppercase", san=["UPPERCASE.Variants.TEST"])
     yield odd_leaf("trailing-dot-san", san=[host_of("trailing-dot-san") + "."])
@@ -83,7 +85,7 @@ def names() -> Iterator[Variant]:
     yield odd_leaf("cn-only-wildcard", subject="*." + DOMAIN, without=("san",))
     yield odd_leaf("san-of-other-kinds", subject=host_of("san-of-other-kinds"), san=["email:a@b.example"])
     yield odd_leaf("wrong-san-right-cn", san=["other.example"])
-    yield Variant("address-as-dns-name", (), "", (ROOT,), {"san": ""})
+    yield at_address("address-as-dns-name", lambda address: leaf("address", subject=address, san=[address]))
 
 
 def extensions() -> Iterator[Variant]:

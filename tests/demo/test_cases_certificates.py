@@ -44,6 +44,7 @@ VERIFY_CODES = {
     "wrong-key-usage": 79,  # "invalid CA certificate": OpenSSL requires keyCertSign of a CA
     "not-for-server-auth": 26,
     "unknown-critical-extension": 34,
+    "path-not-found-by-all": 20,
     "weak-signature": 68,
     "weak-key": 66,
 }
@@ -56,6 +57,14 @@ def test_certificates_are_refused_for_their_flaw(name: str, code: int) -> None:
 
 def test_a_certificate_that_expires_soon_still_works() -> None:
     check_works("expires-soon", "TLSv1.3")
+
+
+def test_a_brainpool_ca_is_known_to_openssl() -> None:
+    check_works("unsupported-algorithm", "TLSv1.3")
+
+
+def test_a_policy_that_is_demanded_is_nothing_to_openssl() -> None:
+    check_works("policy-not-satisfied", "TLSv1.3")
 
 
 def test_common_name_only_is_refused_by_clients_that_ignore_it() -> None:

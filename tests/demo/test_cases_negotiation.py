@@ -33,6 +33,7 @@ WORKS_WITH_OPENSSL = {
     "no-forward-secrecy": "TLSv1.2",
     "no-shared-group": "TLSv1.3",
     "ed25519": "TLSv1.3",
+    "strict-about-alpn": "TLSv1.3",
 }
 
 ALERTS = {

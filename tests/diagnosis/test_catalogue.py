@@ -23,7 +23,7 @@ FIELD = re.compile(r"\{(\w+)\}")
 def test_fifteen_causes_each_with_codes() -> None:
     assert len(CAUSES) == 15
     assert {code.cause for code in CODES.values()} == set(CAUSES)
-    assert len(CODES) == 93
+    assert len(CODES) == 97
 
 
 def test_causes_are_in_the_order_of_a_connection() -> None:

@@ -37,7 +37,7 @@ CODES_OF_JUDGES = [
     "intermediate-unobtainable", "untrusted-root", "bad-signature", "intermediate-expired", "issuer-not-a-ca",
     "path-length-exceeded", "name-constraint-violated", "wrong-key-usage", "not-for-server-auth", "weak-signature",
     "unknown-critical-extension", "malformed-certificate", "weak-key", "validity-too-long", "placeholder-certificate",
-    "chain-misordered", "chain-has-extras", "root-sent",
+    "chain-misordered", "chain-has-extras", "root-sent", "path-not-found-by-all", "policy-not-satisfied",
 ]  # fmt: skip
 
 texts = st.text(max_size=12) | st.sampled_from(["\ud800", "\x1b[0m", "{host}", "CN=a,O=b"])

@@ -39,6 +39,10 @@ VERSION = alerted(70)
 LEGACY = ["tls11", "tls10", "ssl3"]
 
 
+LISTS = ("all-suites", "all-groups", "all-schemes")
+CUT = ("small", "other-sni", "tls12", "everything")
+
+
 def conversation(
     first: Probe,
     server: dict[str, Probe] | Callable[[Question], Probe],
@@ -91,7 +95,7 @@ def conversation(
         # alerts
         (REFUSED, {"everything": answered(cipher=0x009E, group=None)}, ["everything"]),
         (REFUSED, {"everything": answered(group=0x0019)}, ["everything"]),
-        (REFUSED, {"everything": answered(cipher=0xC009, group=0x0019)}, ["everything", "all-suites", "all-groups"]),
+        (REFUSED, {"everything": answered(cipher=0xC009, group=0x0019)}, ["everything", *LISTS, "no-alpn"]),
         (
             REFUSED,
             {"everything": answered(cipher=0xC009, group=0x0019), "all-suites": answered()},
@@ -99,7 +103,17 @@ def conversation(
         ),
         (REFUSED, {"no-sni": answered(sni=None)}, ["everything", "no-sni"]),
         (REFUSED, {}, ["everything", "no-sni", "tls12-everything", *LEGACY]),
-        (VERSION, {"tls12": answered()}, ["tls12"]),
+        (REFUSED, {"everything": answered(signature_scheme=0x0905)}, ["everything"]),
+        (REFUSED, {"everything": answered()}, ["everything", "all-suites", "all-groups", "all-schemes", "no-alpn"]),
+        (
+            REFUSED,
+            {"everything": answered(), "all-schemes": answered()},
+            ["everything", "all-suites", "all-groups", "all-schemes"],
+        ),
+        (RESET, {"everything": answered(), "no-alpn": answered()}, [*CUT[:4], *LISTS, "no-alpn"]),
+        (alerted(120), {"no-alpn": answered()}, ["no-alpn"]),
+        (alerted(120), {}, ["no-alpn", "everything", "no-sni", "tls12-everything", *LEGACY]),
+        (VERSION, {"tls12": answered()}, ["tls12", "small"]),
         (VERSION, {"tls11": answered(), "tls10": answered()}, ["tls12", *LEGACY]),
         (VERSION, {}, ["tls12", *LEGACY, "tls12-everything"]),
         (alerted(80), {"no-sni": answered(sni=None)}, ["no-sni"]),
@@ -114,6 +128,13 @@ def conversation(
 )  # fmt: skip
 def test_each_failure_has_its_plan(first: Probe, server: dict[str, Probe], asked: list[str]) -> None:
     assert conversation(first, server)[0] == asked
+
+
+@pytest.mark.parametrize(("protocol", "replaces"), [("tls", True), ("https", False)])
+def test_only_where_the_protocol_may_be_any_the_answer_without_alpn_counts(protocol: str, replaces: bool) -> None:
+    question = next_question(target(protocol=protocol), EndpointEvidence(ADDRESS, alerted(120)), None)
+    assert question is not None
+    assert (question.name, question.offer.alpn, question.replaces) == ("no-alpn", False, replaces)
 
 
 def test_one_change_at_a_time() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from scanner.trust import certificate_rules as rules
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
+from scanner.x509.name_constraints import Violation
 from tests.helpers import pki
 from tests.helpers.pki import DAY, NOW
 
 ROOT = pki.root()
 
 
-def no_violation(authority: Certificate, lower: Certificate) -> str | None:
+def no_violation(authority: Certificate, lower: Certificate) -> Violation | None:
     return None
 
 
@@ -34,10 +35,12 @@ def test_evidence_of_dates_has_the_days() -> None:
     assert (problem.code, problem.evidence["days"]) == ("certificate-not-yet-valid", 0.5)
 
 
-def test_self_issued_authorities_do_not_count_for_path_length() -> None:
+def test_self_issued_authorities_count_for_the_path_length_of_some_clients() -> None:
     top = pki.root("Top", path_length=0)
     rolled = pki.authority("Top", top, private=pki.key("rolled"))
-    assert rules.issuer_problems((rolled.parsed, top.parsed), closed=True, violation=no_violation) == []
+    (problem,) = rules.issuer_problems((rolled.parsed, top.parsed), closed=True, violation=no_violation)
+    assert (problem.code, problem.evidence["self_issued"]) == ("path-length-exceeded", 1)
+    assert problem.evidence["refused_by"] == ["go", "firefox", "gnutls"]
     other = pki.authority("Other", top)
     (problem,) = rules.issuer_problems((other.parsed, top.parsed), closed=True, violation=no_violation)
     assert problem.evidence == {"subject": "CN=Top", "path_length": 0, "below": 1}
@@ -64,7 +67,7 @@ def test_critical_extensions_of_which_some_clients_are_ignorant_name_these_clien
     mappings = pki.sequence(pki.sequence(pki.oid("1.2.3.4"), pki.oid("1.2.3.5")))
     assert _refused_by(pki.extension("2.5.29.31", points, critical=True)) == ["chrome", "firefox", "java"]
     assert _refused_by(pki.extension("2.5.29.31", points)) is None
-    assert _refused_by(pki.extension("2.5.29.33", mappings, critical=True)) == ["firefox"]
+    assert _refused_by(pki.extension("2.5.29.33", mappings, critical=True)) == ["firefox", "gnutls"]
     cert_type = pki.extension("2.16.840.1.113730.1.1", pki.bit_string(b"\x40", 6), critical=True)
     assert _refused_by(cert_type) == ["chrome", "gnutls", "go", "java"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.trust.client_limits import client_limit_problems, limits_exceeded
+from scanner.trust.client_limits import limits_exceeded
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.paths import PathBuilder, chain_context
 from scanner.trust.verdicts import ChainVerdict
@@ -70,13 +70,6 @@ def test_a_ca_certificate_as_a_leaf_is_refused_by_firefox() -> None:
     assert [(problem.code, problem.evidence["refused_by"]) for problem in verdict.leaf_problems] == [
         ("not-for-server-auth", ["firefox"])
     ]
-
-
-def test_the_signature_algorithm_of_an_anchor_does_not_matter() -> None:
-    top = pki.root("Modern Root", private=pki.key("modern root", "ed25519"))
-    below = pki.certificate("leaf.example", issuer=top)
-    assert [problem.certificate for problem in client_limit_problems(1, [below.parsed, top.parsed])] == [below.sha256]
-    assert list(client_limit_problems(1, [top.parsed])) == []
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ import pytest
 
 from scanner.trust.certificate_rules import constraint_problems
 from scanner.trust.paths import constrained_names
-from scanner.x509.name_constraints import MAX_SUBTREES, MAX_TEXT, ConstrainedNames, NameConstraints
+from scanner.x509.name_constraints import (
+    EVERYBODY,
+    MAX_SUBTREES,
+    MAX_TEXT,
+    ConstrainedNames,
+    NameConstraints,
+    Violation,
+)
 from tests.helpers import pki
 from tests.helpers.pki import name, network, sequence, tlv
 
@@ -17,6 +24,10 @@ def authority(**sides: object) -> NameConstraints:
     assert parsed.flaws == ()
     assert parsed.name_constraints is not None
     return parsed.name_constraints
+
+
+def words(found: Violation | None) -> str:
+    return "" if found is None else found.name
 
 
 def leaf(*san: str | bytes, subject: bytes | None = None) -> ConstrainedNames:
@@ -35,7 +46,6 @@ def leaf(*san: str | bytes, subject: bytes | None = None) -> ConstrainedNames:
         ({"permitted": ["a.example.com"]}, "*.example.com", False),
         ({"permitted": [".example.com"]}, "a.example.com", True),
         ({"permitted": [".example.com"]}, "example.com", False),
-        ({"permitted": [tlv(0x82)]}, "anything.test", True),
         ({"excluded": [tlv(0x82)]}, "anything.test", False),
         ({"excluded": ["example.com"]}, "example.com", False),
         ({"excluded": ["example.com"]}, "a.example.com", False),
@@ -58,7 +68,6 @@ def leaf(*san: str | bytes, subject: bytes | None = None) -> ConstrainedNames:
         ({"permitted": ["email:.example.com"]}, "email:a@b.example.com", True),
         ({"permitted": ["email:a@example.com"]}, "email:a@EXAMPLE.com", True),
         ({"permitted": ["email:a@example.com"]}, "email:b@example.com", False),
-        ({"permitted": ["URI:example.com"]}, "URI:https://u@example.com:8443/x?y", True),
         ({"permitted": ["URI:example.com"]}, "URI:https://example.org/", False),
         ({"permitted": ["URI:example.com"]}, "URI:mailto:x", False),
     ],
@@ -68,11 +77,31 @@ def test_names_within_the_constraints_are_allowed(sides: dict[str, list[str | by
     assert (broken is None) is allowed, broken
 
 
+def test_a_uri_within_its_constraint_is_refused_by_who_does_not_understand_that_type() -> None:
+    inside = leaf("URI:https://u@example.com:8443/x?y")
+    broken = authority(permitted=["URI:example.com"]).violation(inside)
+    assert broken is not None and broken.refused_by == ("chrome", "firefox")
+    broken = authority(excluded=["URI:example.org"]).violation(inside)
+    assert broken is not None and broken.refused_by == ("chrome", "firefox", "gnutls")
+    outside = authority(permitted=["URI:example.org"]).violation(inside)
+    assert outside is not None and outside.refused_by is not None
+    assert set(EVERYBODY) - set(outside.refused_by) == {"gnutls"}
+
+
+def test_an_empty_domain_permits_everything_but_to_java() -> None:
+    parsed = pki.root("CA", extra=[pki.name_constraints(permitted=[tlv(0x82)])]).parsed
+    assert parsed.flaws == ("nameConstraints: an empty dNSName is permitted",)
+    assert parsed.name_constraints is not None
+    assert parsed.name_constraints.violation(leaf("anything.test")) is None
+
+
 def test_types_that_are_not_understood_refuse_only_who_carries_them() -> None:
     registered = tlv(0x88, b"\x2a\x03")
     constraints = authority(excluded=[tlv(0x88, b"\x2a\x04")])
-    assert constraints.violation(leaf("a.example")) is None
-    assert "not understood" in (constraints.violation(leaf("a.example", registered)) or "")
+    assert constraints.violation(leaf("a.example")) == Violation(
+        "any name, under a constraint of registered identifiers", ("gnutls",)
+    )
+    assert "registeredID" in words(constraints.violation(leaf("a.example", registered)))
 
 
 def test_directory_names_are_compared_without_regard_to_spelling() -> None:
@@ -80,18 +109,25 @@ def test_directory_names_are_compared_without_regard_to_spelling() -> None:
     permitted, excluded = authority(permitted=[base]), authority(excluded=[base])
     inside = leaf("a.example", subject=name(C="DE", O="good company", CN="x"))
     outside = leaf("a.example", subject=name(C="DE", O="Bad Company"))
-    assert permitted.violation(inside) is None and excluded.violation(inside) == "directoryName"
-    assert permitted.violation(outside) == "directoryName" and excluded.violation(outside) is None
-    assert permitted.violation(leaf("a.example")) is None
+    assert permitted.violation(inside) is None and words(excluded.violation(inside)) == "directoryName"
+    assert words(permitted.violation(outside)) == "directoryName"
+    # whatever the name is, these two refuse it
+    assert excluded.violation(outside) == Violation("the subject", ("firefox", "gnutls"))
+    assert permitted.violation(leaf("a.example", subject=pki.sequence())) == Violation("the subject", ("firefox",))
     carried = leaf("a.example", tlv(0xA4, name(C="FR")))
-    assert permitted.violation(carried) == "directoryName"
+    assert words(permitted.violation(carried)) == "directoryName"
 
 
 def test_minimum_and_maximum_are_refused_where_they_apply() -> None:
     bounded = tlv(0x82, b"example.com") + tlv(0x80, b"\x01")
-    constraints = authority(permitted=[bounded])
-    assert "minimum" in (constraints.violation(leaf("a.example.com")) or "")
-    assert constraints.violation(leaf("IP:192.0.2.1")) is None
+    parsed = pki.root("CA", extra=[pki.name_constraints(permitted=[bounded])]).parsed
+    assert parsed.flaws == ("nameConstraints: a subtree with a minimum or maximum",)
+    constraints = parsed.name_constraints
+    assert constraints is not None
+    broken = constraints.violation(leaf("a.example.com"))
+    assert broken is not None and broken.refused_by == ("openssl", "curl", "python", "java")
+    elsewhere = constraints.violation(leaf("IP:192.0.2.1"))
+    assert elsewhere is not None and elsewhere.refused_by == ("java",)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +140,8 @@ def test_minimum_and_maximum_are_refused_where_they_apply() -> None:
         sequence(tlv(0xA0, sequence(tlv(0x82, b"*.example.com")))),
         sequence(tlv(0xA0, sequence(tlv(0x82, b"\xff")))),
         sequence(tlv(0xA0, sequence(tlv(0x87, b"\1\2\3\4")))),
+        sequence(tlv(0xA0, sequence(tlv(0x82, b"example.com.")))),
+        sequence(tlv(0xA0, sequence(tlv(0x82, b"example.com"), tlv(0x80, b"\0")))),
         sequence(tlv(0xA0, sequence(tlv(0x87, bytes([192, 0, 2, 0, 255, 0, 255, 0]))))),
     ],
 )
@@ -136,7 +174,7 @@ def test_adjoining_and_nested_networks_are_one_interval() -> None:
         ]
     )
     for inside in ("10.0.0.0", "10.255.255.255", "10.2.3.4", "192.0.2.0", "192.0.2.127", "2001:db8::"):
-        assert constraints.violation(leaf(f"IP:{inside}")) == f"iPAddress {inside}"
+        assert constraints.violation(leaf(f"IP:{inside}")) == Violation(f"iPAddress {inside}")
     for outside in ("9.255.255.255", "11.0.0.0", "192.0.2.128", "192.0.1.255", "2001:db9::", "::"):
         assert constraints.violation(leaf(f"IP:{outside}")) is None
 
@@ -148,7 +186,7 @@ def test_one_name_a_thousand_times_is_read_once() -> None:
 
 def test_texts_longer_than_any_host_name_are_refused_under_a_constraint_of_their_type() -> None:
     dots = "URI:https://" + "." * MAX_TEXT + "/"
-    assert "longer" in (authority(excluded=["URI:example.com"]).violation(leaf(dots)) or "")
+    assert "longer" in words(authority(excluded=["URI:example.com"]).violation(leaf(dots)))
     assert authority(excluded=["example.com"]).violation(leaf(dots)) is None
 
 
@@ -173,5 +211,5 @@ def test_more_subtrees_than_are_read_are_reported() -> None:
     assert parsed.name_constraints is not None
     assert (parsed.name_constraints.cut, parsed.name_constraints.count) == (True, MAX_SUBTREES)
     below = pki.certificate("x9.test", issuer=pki.root("CA")).parsed
-    (problem,) = constraint_problems(parsed, below, lambda authority, lower: "not asked")
+    (problem,) = constraint_problems(parsed, below, lambda authority, lower: Violation("not asked"))
     assert problem.code == "too-costly-to-judge"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.clients.by_name import name_constraint_texts, name_texts
 from scanner.diagnosis.clients.by_revocation import by_list, by_responder, by_staple, invalid_staple, must_staple
 from scanner.diagnosis.clients.by_upgrade import not_offered, refused, session_refused
 from scanner.diagnosis.clients.endings import (
@@ -19,21 +20,19 @@ from scanner.diagnosis.clients.endings import (
     verify_texts,
 )
 from scanner.diagnosis.clients.texts import (
-    ADDRESS_TEXTS,
     COMPARISONS_TEXTS,
-    NAME_TEXTS,
-    NAMELESS_ADDRESS_TEXTS,
-    NAMELESS_TEXTS,
+    KEY_FORM_TEXTS,
+    MALFORMED_POLICIES,
     NODE_LEAF_ALONE,
     TEXTS,
     TOO_COSTLY_TEXTS,
     TOO_LONG_TEXTS,
-    UNVERIFIED_TEXTS,
     USAGE_TEXTS,
 )
 from scanner.model.evidence import Stage, Target
 from scanner.tls import offers
 from scanner.tls.registry_names import SUITES, cipher_suite
+from scanner.x509.malformations import EXPLICIT_CURVE
 
 Texts = Mapping[str, str]
 
@@ -47,14 +46,16 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
     refusing = evidence.get("refused_by")
     if refusing:
         named = {str(client).lower() for client in refusing}
-        if "openssl" in named:
-            named.add("node")
+        if "openssl" in named and code not in _NODE_DECIDES:
+            named |= _LIBRARIES
         return {client: text if client in named else OK for client, text in texts.items()}
     if evidence.get("anchor") and code not in _JAVA_ASKS_OF_ANCHORS:
         return {**texts, "java": OK}
     return texts
 
 
+# Node compares names itself.
+_NODE_DECIDES: Final = frozenset({"name-not-in-san"})
 # Of an anchor Java asks that it is a CA and may sign, and nothing else.
 _JAVA_ASKS_OF_ANCHORS: Final = frozenset({"issuer-not-a-ca", "wrong-key-usage"})
 
@@ -129,6 +130,7 @@ OPENSSL_DH_BITS: Final = 2048
 GNUTLS_DH_BITS: Final = 1008
 # and its level 1, which is that of Node before 24
 NODE_DH_BITS: Final = 1024
+NODE_RSA_BITS: Final = 1024
 _SHORT_PRIME: Final = {
     "openssl": "SSL routines::dh key too small",
     "curl": "(35) TLS connect error: SSL routines::dh key too small",
@@ -160,8 +162,6 @@ _GROUP_TAKEN: Final[Mapping[str, frozenset[str]]] = {
 
 def _no_shared_scheme(evidence: Mapping[str, Any], _: Target) -> Texts:
     refusing = {str(name).lower() for name in evidence.get("refused_by", ())}
-    if "signature" in evidence:
-        return {client: UNVERIFIED_TEXTS[client] if client in refusing else OK for client in CLIENTS}
     if "openssl" in refusing:
         refusing |= _LIBRARIES
     ending = alert_texts(40)
@@ -174,6 +174,12 @@ def _no_shared_scheme(evidence: Mapping[str, Any], _: Target) -> Texts:
 # Who has offered a post-quantum share since when; Java up to 26 and GnuTLS 3.7 do not.
 _LARGE_SINCE: Final = {**dict.fromkeys(("openssl", "curl", "python"), "OpenSSL 3.5"), "node": "Node 24"}
 _NEVER_LARGE: Final = frozenset({"java", "gnutls"})
+
+
+def _no_shared_alpn(evidence: Mapping[str, Any], _: Target) -> Texts:
+    # libraries offer no protocol unless they are told to
+    texts = ending_texts(evidence)
+    return {client: texts[client] if client == "curl" or client in BROWSERS else OK for client in texts}
 
 
 def _large_hello(evidence: Mapping[str, Any], _: Target) -> Texts:
@@ -208,40 +214,6 @@ def _legacy(evidence: Mapping[str, Any], _: Target) -> Texts:
         texts["openssl"] = "SSL routines::legacy sigalg disallowed or unsupported"
         texts["curl"] = "(35) TLS connect error: SSL routines::legacy sigalg disallowed or unsupported"
     return texts
-
-
-def _names(evidence: Mapping[str, Any], target: Target) -> Texts:
-    is_address = target.host_is_ip and target.sni is None
-    texts = ADDRESS_TEXTS if is_address else NAME_TEXTS
-    if evidence.get("names") == 0:
-        return {**texts, **(NAMELESS_ADDRESS_TEXTS if is_address else NAMELESS_TEXTS)}
-    if not is_address and _covered_by_top_level(evidence):
-        return {**texts, "go": OK, "java": OK}
-    return texts
-
-
-def _covered_by_top_level(evidence: Mapping[str, Any]) -> bool:
-    """Return whether ``*.com`` or the like is for this name, which Go and Java accept."""
-    label, _, rest = str(evidence.get("name", "")).lower().partition(".")
-    return (
-        bool(label) and "." not in rest and f"*.{rest}" in (str(near).lower() for near in evidence.get("nearest", ()))
-    )
-
-
-def _name_constraints(evidence: Mapping[str, Any], _: Target) -> Texts:
-    texts = dict(TEXTS["name-constraint-violated"])
-    kind, name, verdict = [*str(evidence.get("name", "")).split(" ", 2), "", ""][:3]
-    if verdict == "is excluded":
-        texts |= verify_texts(48, "excluded subtree violation")
-    if kind == "dNSName" and verdict in _GO_CONSTRAINTS:
-        texts["go"] += f': DNS name "{name}" {_GO_CONSTRAINTS[verdict]}'
-    return texts
-
-
-_GO_CONSTRAINTS: Final = {
-    "is excluded": "is excluded by constraint",
-    "is not permitted": "is not permitted by any constraint",
-}
 
 
 def _key_mismatch(evidence: Mapping[str, Any], _: Target) -> Texts:
@@ -294,21 +266,41 @@ def _local_clock(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 def _weak_key(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = dict(TEXTS["weak-key"])
-    kind, size = [*str(evidence.get("key", "")).split(":", 1), ""][:2]
-    if kind in ("rsa", "rsa-pss") and size.isdecimal() and int(size) >= 1024:
-        # OpenSSL's security level 2 wants 2048 bits; the others still take 1024.
-        texts.update(go=OK, java=OK, chrome=OK, firefox=OK, gnutls=OK)
+    if "dsa_bits" in evidence:
+        # Java and Node alone offer suites for it; a server with nothing else refuses the others
+        return {**alert_texts(40), "java": OK, "node": OK}
     if evidence.get("leaf") is False:
         texts.update(verify_texts(67, "CA certificate key too weak"))
-    if texts.get("node") not in (None, OK) and texts["go"] == OK:
+    kind, size = [*str(evidence.get("key", "")).split(":", 1), ""][:2]
+    if kind in ("rsa", "rsa-pss") and size.isdecimal() and int(size) >= NODE_RSA_BITS:
         texts["node"] = since(texts["node"], "Node 24")
+    return texts
+
+
+def _unsupported_algorithm(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = dict(TEXTS["unsupported-algorithm"])
+    form = evidence.get("form")
+    if form is not None:
+        texts |= KEY_FORM_TEXTS
+    if form == EXPLICIT_CURVE:
+        texts |= verify_texts(94, "Certificate public key has explicit ECC parameters")
+    refusing = {str(client).lower() for client in evidence.get("refused_by", ())}
+    if "reason" in evidence:  # who knows the algorithm may find the signature bad
+        return {
+            client: text
+            for client, text in texts.items()
+            if ("openssl" if client in _LIBRARIES else client) in refusing
+        }
     return texts
 
 
 def _wrong_key_usage(evidence: Mapping[str, Any], _: Target) -> Texts:
     if evidence.get("leaf") is not True:
         texts = TEXTS["wrong-key-usage"]
-        return {**texts, "java": _JAVA_ANCHOR_USAGE} if evidence.get("anchor") else texts
+        if evidence.get("anchor"):
+            texts = {**texts, "java": _JAVA_ANCHOR_USAGE}
+        # Go takes a key usage without a bit for none
+        return {**texts, "go": OK} if evidence.get("key_usage") == [] else texts
     missing = USAGE_TEXTS.get(str(evidence.get("missing")))
     if missing is None:
         return {
@@ -335,9 +327,19 @@ _JAVA_ANCHOR_USAGE: Final = f"{_JAVA_ANCHOR}does not have keyCertSign bit set in
 
 
 def _path_length(evidence: Mapping[str, Any], _: Target) -> Texts:
-    if "refused_by" in evidence:
+    if "refused_by" in evidence and "self_issued" not in evidence:
         return {**dict.fromkeys(CLIENTS, OK), **TOO_LONG_TEXTS}
     return {} if "detail" in evidence else TEXTS["path-length-exceeded"]
+
+
+def _dead_end(evidence: Mapping[str, Any], _: Target) -> Texts:
+    # what they say is what is wrong with the path that they took
+    return TEXTS.get(str(evidence.get("because")), {})
+
+
+def _policies(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = TEXTS["policy-not-satisfied"]
+    return {**texts, "go": MALFORMED_POLICIES} if evidence.get("malformed") else texts
 
 
 def _too_costly(evidence: Mapping[str, Any], _: Target) -> Texts | None:
@@ -354,10 +356,15 @@ def _too_costly(evidence: Mapping[str, Any], _: Target) -> Texts | None:
 
 def _purposes(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = dict(TEXTS["not-for-server-auth"])
+    if evidence.get("responder"):
+        texts["firefox"] = "SEC_ERROR_INADEQUATE_CERT_TYPE"
+        return texts
     if evidence.get("refused_by"):
         texts["firefox"] = "MOZILLA_PKIX_ERROR_CA_CERT_USED_AS_END_ENTITY"
         return texts
     purposes = set(evidence.get("extended_key_usage", ()))
+    if evidence.get("extended_key_usage") == []:
+        texts.update(go=OK, gnutls=OK)  # take a list without purposes for none
     is_leaf = evidence.get("leaf") is True
     if "anyExtendedKeyUsage" in purposes:
         texts.update(go=OK, java=OK, chrome=OK)
@@ -374,13 +381,6 @@ def _purposes(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 # Server Gated Cryptography of Netscape and Microsoft, which OpenSSL and Java still take for serverAuth
 _GATED: Final = frozenset({"2.16.840.1.113730.4.1", "1.3.6.1.4.1.311.10.3.3"})
-
-
-def _weak_signature(evidence: Mapping[str, Any], _: Target) -> Texts:
-    texts = dict(TEXTS["weak-signature"])
-    if evidence.get("publicly_trusted") is False and "sha1" in str(evidence.get("signature", "")).lower():
-        texts["java"] = OK  # refuses SHA-1 only below the roots that it brings itself (jdk.certpath.disabledAlgorithms)
-    return texts
 
 
 def _client_certificate(evidence: Mapping[str, Any], _: Target) -> Texts:
@@ -428,6 +428,7 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "version-intolerant": _same_ending,
     "handshake-failure": _same_ending,
     "large-hello-dropped": _large_hello,
+    "no-shared-alpn": _no_shared_alpn,
     "legacy-version-only": _legacy,
     "no-shared-cipher": _no_shared_cipher,
     "no-shared-group": _no_shared_group,
@@ -437,10 +438,10 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "session-refused": session_refused,
     "key-mismatch": _key_mismatch,
     "issuer-not-a-ca": _not_a_ca,
-    "name-constraint-violated": _name_constraints,
-    "name-not-in-san": _names,
-    "wildcard-depth": _names,
-    "default-certificate": _names,
+    "name-constraint-violated": name_constraint_texts,
+    "name-not-in-san": name_texts,
+    "wildcard-depth": name_texts,
+    "default-certificate": name_texts,
     "intermediate-not-sent": _not_sent,
     "intermediate-unobtainable": _unobtainable,
     "issuer-unknown": _unknown_issuer,
@@ -448,9 +449,11 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "intermediate-expired": _issuer_dates,
     "untrusted-root": _untrusted_root,
     "weak-key": _weak_key,
-    "weak-signature": _weak_signature,
+    "unsupported-algorithm": _unsupported_algorithm,
     "path-length-exceeded": _path_length,
     "too-costly-to-judge": _too_costly,
+    "path-not-found-by-all": _dead_end,
+    "policy-not-satisfied": _policies,
     "not-for-server-auth": _purposes,
     "wrong-key-usage": _wrong_key_usage,
     "revoked-ocsp": by_responder,

@@ -24,7 +24,7 @@ _FIELD: Final = re.compile(r"\{([a-z_]+)\}")
 # --- in which order a client finds fault with certificates ----------------------------------------
 
 _CHAIN: Final = (
-    "self-signed-leaf", "untrusted-root", "intermediate-not-sent", "intermediate-unobtainable", "issuer-unknown",
+    "unsupported-algorithm", "self-signed-leaf", "untrusted-root", "intermediate-not-sent", "intermediate-unobtainable", "issuer-unknown",
 )  # fmt: skip
 _EXTENSIONS: Final = (
     "unknown-critical-extension", "issuer-not-a-ca", "path-length-exceeded", "wrong-key-usage", "not-for-server-auth",
@@ -88,7 +88,7 @@ _PLACE: Final = {
 
 def predict(target: Target, diagnoses: Iterable[DiagnosisRecord]) -> dict[str, str]:
     """Return what each client that speaks the protocol says, ``"ok"`` if it accepts; nothing if all of them accept."""
-    errors = [record for record in diagnoses if record["severity"] == "error"]
+    errors = [record for record in diagnoses if record["severity"] == "error" or _is_refusal_by_few(record)]
     said: dict[str, str] = {}
     for client in CLIENTS:
         if not _speaks(client, target.protocol):
@@ -97,6 +97,16 @@ def predict(target: Target, diagnoses: Iterable[DiagnosisRecord]) -> dict[str, s
         if answer is not None:
             said[client] = answer
     return {} if all(text == OK for text in said.values()) else said
+
+
+def _of_the_same_path(evidence: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return further evidence on one code that is not of another address."""
+    return [each for each in evidence.get("also", ()) if "address" not in each]
+
+
+def _is_refusal_by_few(record: DiagnosisRecord) -> bool:
+    """Return whether this is a warning about clients that are not mainstream: they refuse all the same."""
+    return record["severity"] == "warning" and record["evidence"].get("refused_by") == ["GnuTLS"]
 
 
 def _speaks(client: str, protocol: str) -> bool:
@@ -115,6 +125,10 @@ def _says(client: str, target: Target, errors: Sequence[DiagnosisRecord]) -> str
         if text is None:
             known = False
             break
+        if text == OK:
+            # of several certificates with this fault, it may mind another than the first
+            others = [texts_of(record["code"], each, target) for each in _of_the_same_path(record["evidence"])]
+            text = next((each[client] for each in others if each and each.get(client, OK) != OK), OK)
         if text == OK:
             continue
         filled = _filled(text, record, target)

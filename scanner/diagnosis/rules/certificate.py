@@ -16,15 +16,19 @@ from scanner.diagnosis.rules.clock import resting_on
 from scanner.model.evidence import FetchedIssuer
 from scanner.times import DAY, TIME_CODES, moment
 from scanner.trust.certificate_rules import usages
+from scanner.trust.client_algorithms import EVERYBODY
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from scanner.x509.certificate import Certificate
 from scanner.x509.extensions import KEY_ENCIPHERMENT
 
 BROWSERS: Final = frozenset({"chrome", "firefox", "safari"})
+# Clients whose refusal alone is a warning
+_WARNED: Final = frozenset({"gnutls"})
 # The judge's names of clients as a person writes them
 SHOWN: Final[Mapping[str, str]] = {
     "openssl": "OpenSSL",
     "python": "Python",
+    "node": "Node",
     "go": "Go",
     "java": "Java",
     "chrome": "Chrome",
@@ -44,6 +48,7 @@ CONSEQUENCES: Final[Mapping[str, frozenset[str]]] = {
     "intermediate-not-sent": frozenset(("issuer-unknown", "intermediate-unobtainable")),
     "intermediate-unobtainable": frozenset(("issuer-unknown",)),
     "bad-signature": frozenset(("issuer-unknown", "intermediate-unobtainable")),
+    "unsupported-algorithm": frozenset(("issuer-unknown", "intermediate-unobtainable")),
     "certificate-expired": frozenset(("expires-soon",)),
 }  # fmt: skip
 
@@ -58,7 +63,8 @@ def certificate_claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[C
         if chain.leaf is not None:  # as most are
             yield from expires_soon(chain.leaf, setting)
         return
-    claims = list(_claims(chain, setting))
+    # of several certificates with one fault, the one that most clients refuse proves it
+    claims = sorted(_claims(chain, setting), key=lambda claim: -len(claim.evidence.get("refused_by") or SHOWN))
     implied = {code for claim in claims for code in CONSEQUENCES.get(claim.code, ())}
     yield from (claim for claim in claims if claim.code not in implied)
 
@@ -171,6 +177,8 @@ def _from_problem(
         evidence["refused_by"] = [SHOWN.get(client, client) for client in refusing]
     if refusing and not setting.browsers and BROWSERS.issuperset(refusing):
         return Claim(problem.code, evidence, "note")
+    if refusing and _WARNED.issuperset(refusing):
+        return Claim(problem.code, evidence, "warning")
     if refusing and problem.code == "too-costly-to-judge":
         return Claim(problem.code, evidence, "error")
     return Claim(problem.code, evidence)
@@ -217,9 +225,28 @@ def _flaws(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]
     return {"reason": evidence.get("error") or evidence.get("flaws")}
 
 
+def _dead_end(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]:
+    position = evidence.get("position")
+    if not isinstance(position, int):
+        return {}
+    # numbered as a person counts what the server sends, the leaf being the first
+    return {"place": position + 1, "leave_out": evidence.get("certificate")}
+
+
 def _extras(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]:
     extras = [entry for entry in evidence.get("extras", ()) if isinstance(entry, Mapping)]
     return {"extra_count": len(extras), "extra_subjects": [entry.get("subject") or "unreadable" for entry in extras]}
+
+
+_HASHES: Final = {"sha1": "SHA-1", "md5": "MD5", "md4": "MD4", "md2": "MD2"}
+
+
+def _weak_signature(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]:
+    signature = str(evidence.get("signature")).lower()
+    hash = next((shown for name, shown in _HASHES.items() if name in signature), "")
+    # Java refuses SHA-1 only below the roots that it brings itself (jdk.certpath.disabledAlgorithms)
+    takes = {"java"} if hash == "SHA-1" and not evidence.get("publicly_trusted") else set()
+    return {"hash": hash, "refused_by": [client for client in EVERYBODY if client not in takes]}
 
 
 # What a summary needs beside what the judge says
@@ -228,7 +255,9 @@ _ARRANGE: Final[Mapping[str, Callable[[Mapping[str, Any], Certificate | None], d
     "intermediate-unobtainable": _unobtainable,
     "untrusted-root": _root,
     "malformed-certificate": _flaws,
+    "weak-signature": _weak_signature,
     "chain-has-extras": _extras,
+    "path-not-found-by-all": _dead_end,
 }
 
 

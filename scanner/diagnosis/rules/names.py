@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from scanner.diagnosis.case import Case, followup
+from scanner.diagnosis.case import BROWSER_PROTOCOLS, Case, followup
 from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.rules.certificate import BROWSERS, SHOWN
 
 
 def name_claims(case: Case) -> Iterator[Claim]:
     """Yield the mismatch, and whether the certificate is the server's answer to any name."""
     verdict = case.verdict
     name = verdict.name if verdict is not None else None
-    if verdict is None or name is None or name.matches or name.code is None:
+    if verdict is None or name is None or name.code is None:
         return
     wanted = case.target.name
     evidence: dict[str, Any] = {"name": wanted, "nearest": list(name.nearest), "names": name.names}
@@ -23,6 +24,11 @@ def name_claims(case: Case) -> Iterator[Claim]:
         evidence["certificate"] = verdict.leaf.sha256
     if name.code == "wildcard-depth":
         evidence["wildcard"] = next((entry for entry in name.nearest if _would_cover(entry, wanted)), "a wildcard")
+    if name.refused_by:
+        evidence |= {"reason": name.reason, "refused_by": [SHOWN.get(client, client) for client in name.refused_by]}
+        only_browsers = BROWSERS.issuperset(name.refused_by) and case.target.protocol not in BROWSER_PROTOCOLS
+        yield Claim(name.code, evidence, "note" if only_browsers else None)
+        return
     yield Claim(name.code, evidence)
     # Where the name was clearly meant (a wildcard too short, the common name), the server's choice explains nothing.
     if name.code == "name-not-in-san" and _same_for_any_name(case):

@@ -10,9 +10,9 @@ from scanner.codec.encode import LONGEST_NEGOTIATION, MAX_NEGOTIATIONS, negotiat
 from scanner.diagnosis.case import Case, accepted_of, followup
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.parts import ChainSetting
-from scanner.diagnosis.rules.refusal import answer_word
+from scanner.diagnosis.rules.refusal import alpn_facts, answer_word
 from scanner.model.evidence import EndpointEvidence, Negotiation
-from scanner.tls.offers import BROWSER_SCHEMES, RSA_KX, SHA1_SCHEMES, TLS12, TLS13
+from scanner.tls.offers import BROWSER_SCHEMES, MODERN, NO_ALPN, RSA_KX, SHA1_SCHEMES, TLS12, TLS13
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
 from scanner.trust.verdicts import ChainVerdict
 
@@ -84,6 +84,10 @@ def comparison_claims(case: Case) -> Iterator[Claim]:
                     "tried": {"no-sha1": answer_word(answer)},
                 },
             )
+    if case.probe.offer == NO_ALPN.name:
+        answer = followup(case.endpoint, MODERN.name)
+        tried = {} if answer is None else {"tried": {MODERN.name: answer_word(answer)}}
+        yield Claim("no-shared-alpn", alpn_facts(case.target.protocol) | tried, "note")
     answer = followup(case.endpoint, "no-sni")
     if case.probe.sni is not None and answer is not None and not answer.ok:
         yield Claim("sni-required", {"how": answer_word(answer)})

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 from functools import cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from scanner.caching import bounded_memo
-
-if TYPE_CHECKING:
-    from publicsuffixlist import PublicSuffixList
+from scanner.public_suffixes import suffix_list
 
 # Names whose domain is remembered: a few hosts come again and again, the names of an inventory do not.
 REMEMBERED: Final = 4096
@@ -35,16 +33,9 @@ STAND_INS: Final = frozenset({"test", "example"})
 
 
 @cache
-def _list() -> PublicSuffixList:
-    from publicsuffixlist import PublicSuffixList  # 40 ms, and most runs never ask
-
-    return PublicSuffixList(accept_unknown=False, only_icann=True)
-
-
-@cache
 def _ends_of_long_suffixes() -> frozenset[str] | None:
     """Return the last two labels of all suffixes with more than two; ``None`` if the package does not have its table there."""
-    rules = getattr(_list(), "_publicsuffix", None)
+    rules = getattr(suffix_list(), "_publicsuffix", None)
     if not isinstance(rules, frozenset):
         return None
     return frozenset(".".join(rule.split(".")[-2:]) for rule in rules if rule.count(".") > 1)
@@ -87,10 +78,10 @@ def _searched(name: str) -> str:
     labels = name.rstrip(".").split(".")
     if len(labels) == 1:
         return LOCAL
-    found = _list().privatesuffix(name.rstrip("."))
+    found = suffix_list().privatesuffix(name.rstrip("."))
     if found is not None:
         return str(found)
-    if _list().publicsuffix(name.rstrip(".")) is not None:
+    if suffix_list().publicsuffix(name.rstrip(".")) is not None:
         return name
     return ".".join(labels[-2:]) if labels[-1] in STAND_INS else labels[-1]
 

@@ -79,11 +79,19 @@ def test_only_clients_that_refuse_have_a_text() -> None:
     assert refusing("too-costly-to-judge", refused_by=["Go", "Java"]) == {"go", "java"}
     compared = {"comparisons": 2_000_000, "refused_by": ["OpenSSL", "curl", "Python", "GnuTLS"]}
     assert refusing("too-costly-to-judge", **compared) == {"openssl", "curl", "python", "node", "gnutls"}
-    assert refusing("no-shared-signature-scheme", signature="ed25519", refused_by=["Chrome"]) == {"chrome"}
+    assert refusing("unsupported-algorithm", signature="ed25519", refused_by=["Chrome"]) == {"chrome"}
     assert "java" not in refusing("intermediate-expired", anchor=True)
     assert "java" in refusing("issuer-not-a-ca", anchor=True)
-    assert "java" not in refusing("weak-signature", signature="sha1WithRSAEncryption", publicly_trusted=False)
-    assert "java" in refusing("weak-signature", signature="sha1WithRSAEncryption", publicly_trusted=True)
+    assert "java" not in refusing("weak-signature", signature="sha1WithRSAEncryption", refused_by=["OpenSSL", "Go"])
+    assert refusing("weak-key", key="rsa:1024", refused_by=["OpenSSL"]) == {"openssl", "curl", "python", "node"}
+    assert refusing("weak-key", key="dsa:2048", dsa_bits=2048, refused_by=["Go", "Java"]) == {"go"}
+
+
+def test_of_an_algorithm_that_is_not_checked_here_only_refusals_are_predicted() -> None:
+    facts = {"signature": "SM2-with-SM3", "reason": "tlsweep cannot verify it", "refused_by": ["Go", "GnuTLS"]}
+    assert texts_of("unsupported-algorithm", facts, target()).keys() == {"go", "gnutls"}  # type: ignore[union-attr]
+    ml_dsa = texts_of("unsupported-algorithm", {"signature": "ml-dsa-65", "refused_by": ["Go"]}, target())
+    assert ml_dsa is not None and ml_dsa["java"] == OK
 
 
 def test_purposes_of_a_certificate_have_their_texts() -> None:
@@ -160,41 +168,6 @@ def test_suites_for_dsa_are_offered_by_java_and_node() -> None:
     dsa = next(code for code in SUITES if cipher_suite(code).name == "TLS_DHE_DSS_WITH_AES_128_GCM_SHA256")
     said = texts("no-shared-cipher", cipher_code=dsa, dh_bits=2048)
     assert {client for client, text in said.items() if text == OK} == {"java", "node"}
-
-
-@pytest.mark.parametrize(
-    ("name", "nearest", "accepting"),
-    [
-        ("shop.com", ["*.com"], {"go", "java"}),
-        ("shop.co.uk", ["*.co.uk"], set()),
-        ("a.shop.com", ["*.com"], set()),
-        ("shop.com", ["*.org", "shop.net"], set()),
-        ("localhost", ["*"], set()),
-    ],
-)
-def test_go_and_java_accept_a_wildcard_below_the_root(name: str, nearest: list[str], accepting: set[str]) -> None:
-    said = texts("name-not-in-san", name=name, nearest=nearest, names=len(nearest))
-    assert {client for client, text in said.items() if text == OK} == accepting
-
-
-def test_a_certificate_without_names_has_words_of_its_own() -> None:
-    said = texts("name-not-in-san", name="a.example", nearest=[], names=0)
-    assert said["go"].endswith("x509: certificate is not valid for any names, but wanted to match {name}")
-    assert said["java"].endswith("No name matching {name} found")
-    assert texts("name-not-in-san", name="a.example", nearest=["b.example"], names=1)["go"].endswith("not {name}")
-    by_address = texts_of("name-not-in-san", {"names": 0}, target(host="192.0.2.7", sni=None, host_is_ip=True))
-    assert by_address is not None
-    assert by_address["java"].endswith("No subject alternative names present")
-
-
-def test_excluded_and_permitted_names_have_words_of_their_own() -> None:
-    excluded = texts("name-constraint-violated", name="dNSName a.example is excluded")
-    assert excluded["openssl"] == "verify error:num=48:excluded subtree violation"
-    assert excluded["go"].endswith('for this name: DNS name "a.example" is excluded by constraint')
-    permitted = texts("name-constraint-violated", name="dNSName a.example is not permitted")
-    assert permitted["openssl"] == "verify error:num=47:permitted subtree violation"
-    assert permitted["go"].endswith('DNS name "a.example" is not permitted by any constraint')
-    assert texts("name-constraint-violated", name="URI x is not permitted")["go"].endswith("for this name")
 
 
 def test_java_names_an_anchor_that_may_not_sign() -> None:

@@ -53,6 +53,7 @@ EVIDENCE: dict[str, dict[str, Any]] = {
     "weak-key": {"key": "rsa:1024", "leaf": True},
     "revoked-ocsp": {"leaf": True},
     "staple-invalid": {"fault": "signature"},
+    "path-not-found-by-all": {"because": "issuer-unknown"},
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from scanner.fleet.correlate import domains as module
 from scanner.fleet.correlate.domains import LOCAL, MAX_NAME, host_of, is_address, registrable
+from scanner.public_suffixes import suffix_list
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_two_labels_decide_as_the_search_does() -> None:
     """For every suffix of the list, its exceptions and wildcards too, and names above and below it."""
     deep = module._ends_of_long_suffixes()
     assert deep, "the package shows its list, or each name is searched for"
-    for rule in module._list()._publicsuffix:
+    for rule in suffix_list()._publicsuffix:
         suffix = rule.lstrip("!").replace("*", "star")
         for name in (
             suffix,

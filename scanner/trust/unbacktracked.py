@@ -1,0 +1,204 @@
+"""Paths as OpenSSL and GnuTLS build them: one issuer after the other, without ever turning back.
+
+``path_search`` tries all paths, as Go, Java, Chrome and Firefox do. OpenSSL (with curl, Python and Node) and GnuTLS
+take one issuer at each step by what it looks like, and verify the path only when it is complete. Where a certificate
+that leads nowhere is sent before the one that leads to an anchor, they refuse a chain for which a valid path exists.
+
+How each chooses, by its source and seen with the versions that ``docs/clients.md`` names:
+
+- OpenSSL 1.1.0 to 4.0 (``build_chain`` and ``find_issuer`` in crypto/x509/x509_vfy.c): anchors of the issuer's name
+  first; once one is found, no more of what was sent. Else the first certificate sent that looks like the issuer and is
+  valid today; if none is valid, the one that expired last. Looking like it means: name, authority key identifier with
+  issuer and serial number, and the kind of key that the signature needs.
+- GnuTLS 3.7 (``_gnutls_sort_clist`` in lib/x509/verify-high.c): the first certificate sent of the issuer's name and
+  key identifier, valid or not, until there is none; then an anchor is looked for, for the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+from scanner.trust.link_problems import key_identifiers_match, not_verified
+from scanner.trust.path_check import CheckedPath
+from scanner.trust.paths import MAX_DEPTH, ChainContext, PathBuilder
+from scanner.trust.verdicts import Problem
+from scanner.x509.certificate import Certificate
+
+_OPENSSL_CLIENTS: Final = ("openssl", "curl", "python")
+_Path = tuple[Certificate, ...]
+
+
+def openssl_path(leaf: Certificate, context: ChainContext, builder: PathBuilder, at: float) -> _Path:
+    """Return the path that OpenSSL builds at ``at`` (epoch seconds), as far as it comes. May raise ``TooCostly``."""
+    path = [leaf]
+    only_anchors = False
+    while len(path) < MAX_DEPTH and not _ends(path, context):
+        last = path[-1]
+        issuer = _anchor(last, context, builder, at)
+        only_anchors = only_anchors or issuer is not None
+        if issuer is None and not only_anchors and not last.self_issued:
+            sent = context.sent.get(last.issuer_der, ())
+            builder.budget.charge(2 + 4 * len(sent))
+            issuer = _first_valid([item for item in sent if item not in path and _looks_like(last, item, builder)], at)
+        if issuer is None:
+            break
+        path.append(issuer)
+    return tuple(path)
+
+
+def gnutls_path(leaf: Certificate, context: ChainContext, builder: PathBuilder) -> _Path:
+    """Return the path that GnuTLS builds, as far as it comes. May raise ``TooCostly``."""
+    path = [leaf]
+    while len(path) < MAX_DEPTH and path[-1] not in context.store:
+        last = path[-1]
+        sent = context.sent.get(last.issuer_der, ())
+        builder.budget.charge(2 + 2 * len(sent))
+        issuer = next((item for item in sent if item not in path and key_identifiers_match(last, item)), None)
+        if issuer is None or builder.self_signed(issuer):
+            break
+        path.append(issuer)
+    last = path[-1]
+    if last in context.store:
+        return tuple(path)
+    # an anchor of its own name and key ends the path in its place
+    anchors = [item for item in context.store.with_subject(last.subject_der) if item.spki_der == last.spki_der]
+    anchors += [item for item in context.store.with_subject(last.issuer_der) if key_identifiers_match(last, item)]
+    anchor = _verifying(last, anchors, builder)
+    if anchor is not None and anchor.subject_der == last.subject_der:
+        path.pop()
+    return tuple(path) if anchor is None else (*path, anchor)
+
+
+def not_found_by_all(
+    leaf: Certificate,
+    contexts: Iterable[ChainContext],
+    checked_paths: Callable[[ChainContext], Iterable[CheckedPath]],
+    builder: PathBuilder,
+    sent: Sequence[Certificate | None],
+    at: float,
+) -> Problem | None:
+    """Return ``path-not-found-by-all`` if OpenSSL or GnuTLS end at another path than a valid one, in every store.
+
+    ``contexts`` are of the stores that have a valid path, ``checked_paths`` returns all paths in one of them. May raise
+    ``TooCostly``.
+    """
+    refusing: dict[str, tuple[_Path, Sequence[Problem]]] = {}
+    valid: list[_Path] = []
+    for place, context in enumerate(contexts):
+        checked = list(checked_paths(context))
+        valid += [path.certificates for path in checked if path.is_valid]
+        for client, path in (
+            ("openssl", openssl_path(leaf, context, builder, at)),
+            ("gnutls", gnutls_path(leaf, context, builder)),
+        ):
+            problems = _problems_for(client, path, checked, context, builder)
+            if not problems:
+                refusing.pop(client, None)
+            elif place == 0 or client in refusing:
+                refusing[client] = path, problems
+    if not refusing:
+        return None
+    path, problems = refusing.get("openssl") or refusing["gnutls"]
+    clients = [*(_OPENSSL_CLIENTS if "openssl" in refusing else ()), *(("gnutls",) if "gnutls" in refusing else ())]
+    return _problem(path, problems, valid, sent, clients)
+
+
+def _ends(path: Sequence[Certificate], context: ChainContext) -> bool:
+    """Return whether the last certificate of a path is an anchor that was taken from the store."""
+    return len(path) > 1 and path[-1] in context.store
+
+
+def _anchor(child: Certificate, context: ChainContext, builder: PathBuilder, at: float) -> Certificate | None:
+    """Return the anchor that OpenSSL takes for the issuer of ``child``."""
+    found = [item for item in context.store.with_subject(child.issuer_der) if _looks_like(child, item, builder)]
+    builder.budget.charge(2 + 4 * len(found))
+    valid = [item for item in found if item.not_before <= at <= item.not_after]
+    # which of several comes first depends on the client's store, so it has the benefit of the doubt
+    return _verifying(child, valid, builder) or _first_valid(valid or found, at)
+
+
+def _verifying(child: Certificate, candidates: Iterable[Certificate], builder: PathBuilder) -> Certificate | None:
+    """Return the first of these that signed ``child`` or has its name and key; else the first one."""
+    listed = list(candidates)
+    for item in listed:
+        if item.spki_der == child.spki_der and item.subject_der == child.subject_der:
+            return item
+        builder.budget.charge_signature(child, item)
+        if builder.signed_by(child, item):
+            return item
+    return listed[0] if listed else None
+
+
+def _first_valid(candidates: Sequence[Certificate], at: float) -> Certificate | None:
+    """Return the first of these that is valid, else the one that ends last."""
+    for item in candidates:
+        if item.not_before <= at <= item.not_after:
+            return item
+    return max(candidates, key=lambda item: item.not_after, default=None)
+
+
+def _looks_like(child: Certificate, issuer: Certificate, builder: PathBuilder) -> bool:
+    """Return what OpenSSL's ``X509_check_issued`` does, where the names are equal: it verifies no signature."""
+    return (
+        key_identifiers_match(child, issuer)
+        and child.signature_algorithm.kind in (None, issuer.key_type.removesuffix("-pss"))
+        and not builder.names_another_certificate(child, issuer)
+    )
+
+
+def _problems_for(
+    client: str, path: _Path, checked: Iterable[CheckedPath], context: ChainContext, builder: PathBuilder
+) -> Sequence[Problem]:
+    """Return what stops a client on the path that it built; empty if it accepts that one."""
+    for candidate in checked:
+        if candidate.certificates == path and candidate.anchor is not None:
+            problems = (*candidate.problems, *candidate.notices)
+            return [problem for problem in problems if client in problem.evidence.get("refused_by", (client,))]
+    for child, issuer in pairwise(path):
+        builder.budget.charge_signature(child, issuer)
+        if (verified := builder.signed_by(child, issuer)) is not True:
+            return [not_verified(child, issuer, verified)]
+    last = path[-1]
+    if last in context.store:
+        return []  # a path of its own that was not looked at
+    if last.self_issued:
+        return [Problem("untrusted-root", last.sha256, {"root_sent": True})]
+    return [Problem("issuer-unknown", last.sha256, {"subject": last.subject, "issuer": last.issuer})]
+
+
+def _problem(
+    path: _Path,
+    problems: Sequence[Problem],
+    valid: Sequence[_Path],
+    sent: Sequence[Certificate | None],
+    clients: list[str],
+) -> Problem:
+    good = max(valid, key=lambda each: _shared(path, each))
+    shared = _shared(path, good)
+    wrong = path[shared] if shared < len(path) else path[-1]
+    evidence: dict[str, Any] = {
+        "subject": wrong.subject,
+        "issuer": wrong.issuer,
+        "not_after": wrong.not_after_text,
+        "path": [certificate.subject for certificate in path],
+        "valid_path": [certificate.sha256 for certificate in good],
+        "because": problems[0].code,
+        "refused_by": clients,
+    }
+    if wrong in sent:
+        evidence["position"] = sent.index(wrong)
+    else:
+        evidence["anchor_taken"] = wrong.subject
+    return Problem("path-not-found-by-all", wrong.sha256, evidence)
+
+
+def _shared(one: _Path, other: _Path) -> int:
+    """Return how many certificates two paths have in common from the leaf on."""
+    count = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        count += 1
+    return count
