@@ -18,6 +18,7 @@ from scanner.diagnosis.case import (
     BROWSER_PROTOCOLS,
     CLIENT_AUTH,
     ENUMERATION,
+    FINISH,
     HTTP,
     QUIET,
     accepted_from,
@@ -25,8 +26,8 @@ from scanner.diagnosis.case import (
     followup,
     works,
 )
-from scanner.diagnosis.rules.client_auth import hung_up, required
-from scanner.diagnosis.rules.negotiation import key_refused_by
+from scanner.diagnosis.rules.client_auth import demanded_behind, hung_up, required
+from scanner.diagnosis.rules.negotiation import OLD_SCHEMES, key_refused_by
 from scanner.diagnosis.rules.refusal import (
     LEGACY_QUESTIONS,
     NO_APPLICATION_PROTOCOL,
@@ -68,6 +69,7 @@ _WITH_SNI: Final[dict[str, Offer]] = {
     "ssl3": offers.SSL3_ONLY,
     "forward-secret": offers.FORWARD_SECRET,
     "no-sha1": offers.NO_SHA1,
+    "no-sha224": offers.NO_SHA224,
     "browser-schemes": _BROWSER_SCHEMES,
 }
 
@@ -247,12 +249,9 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
         return _legacy_left(endpoint)
     if flight.negotiation.cipher in offers.RSA_KX and "forward-secret" not in asked:
         return "forward-secret"
-    if (
-        flight.negotiation.version == offers.TLS12
-        and flight.negotiation.signature_scheme in offers.SHA1_SCHEMES
-        and "no-sha1" not in asked
-    ):
-        return "no-sha1"
+    scheme = flight.negotiation.signature_scheme
+    if scheme in OLD_SCHEMES and flight.negotiation.version == offers.TLS12 and OLD_SCHEMES[scheme] not in asked:
+        return OLD_SCHEMES[scheme]
     if verdict is None:
         return None
     if "browser-schemes" not in asked and target.protocol in BROWSER_PROTOCOLS:
@@ -306,7 +305,18 @@ def _completion(
     elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS:
         if thorough or (verdict is not None and not verdict.is_clean and _in_doubt(target, verdict, wants_date)):
             return Question(HTTP, offers.MODERN, target.sni, flight)
+    elif authenticate and HTTP in asked and AUTHENTICATED not in asked and demanded_behind(asked[HTTP]) is not None:
+        return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
+    if flight.negotiation.version == offers.TLS12 and not asked and endpoint.probe.ok:
+        if not (thorough or _may_not_finish(endpoint.probe, flight)):
+            return None
+        return Question(FINISH, offers.MODERN, target.sni, flight, quiet=True)
     return None
+
+
+def _may_not_finish(probe: Probe, flight: ServerFlight) -> bool:
+    """Return True if a flight of TLS 1.2 does not show that the server can go on: it has signed nothing, or was cut before."""
+    return flight.negotiation.signature_scheme is None or probe.cut > 0
 
 
 def _in_doubt(target: Target, verdict: ChainVerdict, wants_date: Callable[[str], bool] | None) -> bool:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import trio
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scanner.errors import describe_caught, joined
 from scanner.model.config import ScanConfig
@@ -261,15 +262,16 @@ class _TargetProbes:
         """Say the first hello, and again where that could end differently."""
         observer = self._observer
         config = observer.config
-        tries = 0
+        tries = cut = 0
         while True:
             wait = max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
             probe = await self.probe(address, MODERN, self._target.sni, self.alpn, budget, min(wait, budget.left))
             if probe.failure is None or tries >= config.retries or not may_be_transient(probe, config):
-                return probe
+                return probe if cut == 0 else replace(probe, cut=cut)
+            cut += probe.failure in (Failure.RESET, Failure.CLOSED)
             pause = BACKOFF * (2**tries) * (1 + observer.services.jitter.random())
             if pause >= budget.left:
-                return probe
+                return probe if cut < 2 else replace(probe, cut=cut - 1)
             tries += 1
             begun = observer.now()
             with observer.services.pacer.yield_slot():

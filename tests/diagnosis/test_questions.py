@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -276,7 +277,7 @@ def completions(
             continue
         assert question.complete is first.flight
         assert question.present is (question.name == "authenticated")
-        assert question.quiet is (question.name == "client-auth-quiet")
+        assert question.quiet is (question.name in ("client-auth-quiet", "finish"))
         endpoint = replace(endpoint, completions={**endpoint.completions, question.name: answer})
 
 
@@ -334,6 +335,39 @@ def test_where_only_the_clock_is_in_doubt_the_date_is_asked_for_as_long_as_it_is
     assert names == ["www.example.org"] * 2
     assert asked(strange, wanted=False) == asked(other, wanted=False) == "http"
     assert names == ["www.example.org"] * 2
+
+
+TLS12: dict[str, Any] = {"version": 0x0303, "cipher": 0xC02F, "finished_valid": None}
+RSA_KX: dict[str, Any] = {**TLS12, "cipher": 0x009C, "group": None, "signature_scheme": None, "signature_valid": None}
+
+
+def test_a_flight_of_tls12_that_leaves_doubt_is_finished() -> None:
+    for protocol in ("https", "smtp", "postgres"):
+        of = target(protocol=protocol)
+        assert completions(answered(**TLS12), of=of) == []
+        assert completions(answered(**RSA_KX), of=of) == ["finish"]  # nothing is signed
+        assert completions(replace(answered(**TLS12), cut=1), of=of) == ["finish"]
+        # of TLS 1.3 the server's Finished was seen
+        assert completions(replace(answered(), cut=1), of=of) == []
+        # asking for a certificate completes it anyhow
+        assert completions(answered(**RSA_KX, client_auth=ASKS), of=of) == ["client-auth"]
+
+
+def test_enumeration_finishes_a_handshake_of_tls12() -> None:
+    for protocol, expected in (("https", "http"), ("smtp", "finish")):
+        endpoint = EndpointEvidence(ADDRESS, answered(**TLS12))
+        verdict = verdicts(evidence(endpoint))[0]
+        question = next_question(target(protocol=protocol), endpoint, verdict, enumerate=True)
+        assert question is not None
+        assert (question.name, question.quiet) == (expected, expected == "finish")
+
+
+def test_a_demand_behind_the_handshake_is_met_with_our_certificate() -> None:
+    refusal = Completion(Stage.DONE, status=496)
+    expired = answered([pki.certificate("www.example.org", issuer=issuing(), not_after=pki.NOW - 10), issuing()])
+    assert completions(expired, answer=refusal) == ["http"]
+    assert completions(expired, answer=refusal, authenticate=True) == ["http", "authenticated"]
+    assert completions(expired, answer=FINE, authenticate=True) == ["http"]
 
 
 def test_what_is_not_whole_is_not_completed() -> None:

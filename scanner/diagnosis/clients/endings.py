@@ -12,6 +12,8 @@ from scanner.tls.registry_names import alert_name
 
 CLIENTS: Final = ("openssl", "curl", "python", "go", "java", "node", "chrome", "firefox", "gnutls")
 BROWSERS: Final = frozenset({"chrome", "firefox"})
+# Over OpenSSL
+LIBRARIES: Final = frozenset({"openssl", "curl", "python", "node"})
 OK: Final = "ok"
 
 # Node's name for a number of OpenSSL's; those that it has no name for are UNSPECIFIED.
@@ -36,6 +38,17 @@ def verify_texts(number: int, text: str) -> dict[str, str]:
         "openssl": f"verify error:num={number}:{text}",
         "curl": f"(60) SSL certificate problem: {text}",
         "python": f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {text}",
+    }
+
+
+def library_texts(reason: str) -> dict[str, str]:
+    """Return what the four clients over OpenSSL say when it ends a handshake for ``reason``, one of its texts."""
+    name = reason.upper().replace(" ", "_")
+    return {
+        "openssl": f"SSL routines::{reason}",
+        "curl": f"(35) TLS connect error: SSL routines::{reason}",
+        "python": f"[SSL: {name}] {reason}",
+        "node": f"ERR_SSL_{name}: SSL routines::{reason}",
     }
 
 

@@ -259,6 +259,41 @@ def _unexplained(case: Case, facts: dict[str, Any]) -> Claim:
     return Claim("closed-during-handshake", facts)
 
 
+def finish_claims(case: Case) -> Iterator[Claim]:
+    """Yield how a handshake below TLS 1.3 ended after our own flight, where no handshake with this address came further."""
+    for question, completion in case.endpoint.completions.items():
+        if not completion.answered or completion.failure is None or completion.presented:
+            continue
+        facts: dict[str, Any] = {
+            "failure": str(completion.failure),
+            "after": "the client's key exchange",
+            "question": question,
+        }
+        flight = case.flight
+        if flight is not None and flight.negotiation.cipher is not None:
+            facts["cipher"] = cipher_name(flight.negotiation.cipher)
+        if completion.failure is Failure.MALFORMED:
+            yield Claim(
+                "malformed-handshake", {**facts, "detail": f"{completion.detail} after the client's key exchange"}
+            )
+            return
+        if completion.alert is not None:
+            facts |= {"alert": alert_name(completion.alert), "alert_code": completion.alert}
+        elif completion.failure is Failure.SILENT:
+            facts["waited"] = round(completion.seconds, 1)
+        facts["breaks"] = _BREAKS[completion.failure]
+        yield Claim("closed-during-handshake", facts)
+        return
+
+
+_BREAKS: Final = {
+    Failure.RESET: "resets the connection",
+    Failure.CLOSED: "closes the connection",
+    Failure.SILENT: "falls silent",
+    Failure.ALERT: "sends an alert",
+}
+
+
 def legacy_claims(case: Case) -> tuple[Claim, ...]:
     """Return ``legacy-version-only`` where a server answers our offer of TLS 1.3 and 1.2 with an older version of its own."""
     flight = case.probe.flight
