@@ -59,7 +59,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     # what many targets say together, over evidence and over findings
     "fleet": frozenset({"model", "output", "process", "trust"}),
     # evidence and verdicts to causes
-    "diagnosis": frozenset({"codec", "fleet", "model", "tls", "trust", "x509"}),
+    "diagnosis": frozenset({"codec", "fleet", "model", "starttls", "tls", "trust", "x509"}),
     "explain": frozenset({"diagnosis", "model", "tls"}),
     "report": frozenset({"diagnosis", "fleet", "model", "output"}),
     "warehouse": frozenset({"fleet", "model", "output"}),
@@ -102,7 +102,7 @@ ONLY: Final[dict[tuple[str, str], frozenset[str]]] = {
     # what only the fleet can say, and not how that is found
     ("diagnosis", "fleet"): frozenset({"correlate.fleet_verdicts"}),
     # names of code points and the hellos that a question sends, never the handshake
-    ("diagnosis", "tls"): frozenset({"offers", "registry_names", "unixtime"}),
+    ("diagnosis", "tls"): frozenset({"constants", "offers", "registry_names", "unixtime"}),
     ("codec", "tls"): frozenset({"offers", "registry_names"}),
     ("explain", "tls"): frozenset({"registry_names"}),
     # one module verifies the signatures of certificates and of handshakes

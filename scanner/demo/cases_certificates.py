@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from scanner.demo.cases import (
@@ -90,6 +90,11 @@ def _no_policy(pki: Pki, at: Endpoint) -> Credential:
 def _sha1(pki: Pki, at: Endpoint) -> Credential:
     credential = pki.leaf(at.host, issuer=pki.issuing_rsa, key=pki.rsa_key, tbs_for_logs=with_sha1_name)
     return credential.sending(with_sha1_signature(credential.leaf, pki.rsa_issuing_key), *credential.chain[1:])
+
+
+def _brainpool_key() -> ec.EllipticCurvePrivateKey:
+    """Generate a key on a curve that OpenSSL knows and most other clients do not."""
+    return ec.generate_private_key(ec.BrainpoolP256R1())
 
 
 def _malformed(factory: ServerFactory, endpoint: Endpoint) -> Handler:
@@ -208,6 +213,12 @@ ISSUERS: Final = (
 )
 
 
+def _with_bundle(pki: Pki, at: Endpoint) -> Credential:
+    credential = pki.leaf(at.host)
+    bundle = [pki.new_root(f"Demo unrelated root {number}").der for number in range(10)]
+    return credential.sending(*credential.chain, *bundle)
+
+
 def _chain_case(code: str, story: str, server: HandlerFactory, owner: str = "web") -> DemoCase:
     return failing_case("chain-validation", code, code, story, server, owner=owner)
 
@@ -227,6 +238,14 @@ CHAIN: Final = (
         presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.authority("Demo no CA", is_ca=False))),
     ),
     _chain_case("path-length-exceeded", "More intermediates than a CA above allows.", presenting(_path_too_long)),
+    failing_case(
+        "chain-validation",
+        "too-many-certificates",
+        "too-many-certificates",
+        "A bundle of roots went into the chain file: Java takes ten certificates.",
+        presenting(_with_bundle),
+        also=("chain-has-extras",),
+    ),
     _chain_case(
         "name-constraint-violated", "The CA may sign for example.com alone.", presenting(_wrong_names_permitted)
     ),
@@ -250,6 +269,11 @@ CHAIN: Final = (
                 at.host, extensions=[(x509.UnrecognizedExtension(UNKNOWN_EXTENSION, b"\x05\x00"), True)]
             )
         ),
+    ),
+    _chain_case(
+        "unsupported-algorithm",
+        "The CA has a brainpool key, which browsers, Go and Java do not know.",
+        presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.authority("Demo brainpool CA", key=_brainpool_key()))),
     ),
     failing_case(
         "chain-validation",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from msgspec.structs import replace
 
 from scanner.demo.cases import (
     Endpoint,
@@ -18,6 +20,8 @@ from scanner.demo.cases import (
     valid_rsa_credential,
     without_certificate,
 )
+from scanner.demo.client_hello import ALPN, EMPTY_RENEGOTIATION_INFO_SCSV, RENEGOTIATION_INFO, ClientHello
+from scanner.demo.pki import Credential
 from scanner.demo.server_messages import (
     RSA_PKCS1_SHA1,
     SSL30,
@@ -43,12 +47,20 @@ def _old(version: int, *suites: ServerSuite, answers_any_version: bool = False) 
     return build
 
 
-def _intolerant(refuse: Handler) -> HandlerFactory:
+def _refusing(wrong: Callable[[ClientHello], bool], refuse: Handler, maximum: ssl.TLSVersion) -> HandlerFactory:
     def build(factory: ServerFactory, endpoint: Endpoint) -> Handler:
-        context = factory.context(valid_credential(factory.pki, endpoint), maximum=ssl.TLSVersion.TLSv1_2)
-        return refuse_if(lambda hello: hello.offers_tls13, refuse, context, endpoint.story)
+        context = factory.context(valid_credential(factory.pki, endpoint), maximum=maximum)
+        return refuse_if(wrong, refuse, context, endpoint.story)
 
     return build
+
+
+def _intolerant(refuse: Handler) -> HandlerFactory:
+    return _refusing(lambda hello: hello.offers_tls13, refuse, ssl.TLSVersion.TLSv1_2)
+
+
+def _offers_alpn(hello: ClientHello) -> bool:
+    return ALPN in hello.extensions
 
 
 def _sha1_signatures(factory: ServerFactory, endpoint: Endpoint) -> Handler:
@@ -56,6 +68,17 @@ def _sha1_signatures(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     flight = partial(server_flight, scheme=RSA_PKCS1_SHA1)
     suites = [ServerSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]
     return scripted(credential, suites=suites, flight=flight, scheme=RSA_PKCS1_SHA1)
+
+
+def _legacy_renegotiation(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    def flight(hello: ClientHello, version: int, suite: ServerSuite, credential: Credential) -> bytes:
+        # to a client that does not know RFC 5746
+        extensions = hello.extensions - {RENEGOTIATION_INFO}
+        suites = tuple(suite for suite in hello.suites if suite != EMPTY_RENEGOTIATION_INFO_SCSV)
+        return server_flight(replace(hello, extensions=extensions, suites=suites), version, suite, credential)
+
+    suites = [ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]
+    return scripted(factory.pki.leaf(endpoint.host), suites=suites, flight=flight)
 
 
 _version_case: Final = partial(failing_case, "protocol-version")
@@ -108,6 +131,13 @@ CASES: Final = (
         _intolerant(close_gracefully),
         owner="payments",
     ),
+    _version_case(
+        "legacy-renegotiation",
+        "legacy-renegotiation",
+        "TLS 1.2 without secure renegotiation, which OpenSSL 3 insists on.",
+        _legacy_renegotiation,
+        owner="payments",
+    ),
     _cipher_case(
         "retired-suites",
         "no-shared-cipher",
@@ -153,6 +183,13 @@ CASES: Final = (
         "Signs its handshakes with SHA-1, which Chrome, Go and OpenSSL no longer take.",
         _sha1_signatures,
         owner="platform",
+    ),
+    _cipher_case(
+        "strict-about-alpn",
+        "no-shared-alpn",
+        "A service that is none of the web: it knows neither h2 nor http/1.1, and says so in ALPN.",
+        _refusing(_offers_alpn, close_with_alert(Alert.NO_APPLICATION_PROTOCOL), ssl.TLSVersion.TLSv1_3),
+        protocol="https",
     ),
     _cipher_case(
         "handshake-failure",

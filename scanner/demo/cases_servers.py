@@ -62,6 +62,19 @@ def _sni_unrecognized(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     )
 
 
+def _warns_of_name(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    def flight(hello: ClientHello, version: int, suite: server_messages.ServerSuite, credential: Credential) -> bytes:
+        warning = server_messages.records(21, version, bytes([1, server_messages.Alert.UNRECOGNIZED_NAME]))
+        return warning + server_messages.server_flight(hello, version, suite, credential)
+
+    return scripted(factory.pki.leaf(endpoint.host), suites=_SUITES, flight=flight)
+
+
+def _with_many_names(pki: Pki, at: Endpoint) -> Credential:
+    # Shared hosting that puts all its customers into one certificate
+    return pki.leaf(at.host, *(f"customer-{number}.shared-hosting.{DOMAIN}" for number in range(1000)))
+
+
 def _closes_midway(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     def half(hello: ClientHello, version: int, suite: server_messages.ServerSuite, credential: Credential) -> bytes:
         flight = server_messages.server_flight(hello, version, suite, credential)
@@ -175,6 +188,19 @@ CASES: Final = (
         "sni-unrecognized",
         "An unrecognized_name alert: the server does not know the name.",
         _sni_unrecognized,
+    ),
+    _case(
+        "warns-of-name",
+        "sni-unrecognized",
+        "A warning that the name is not known, and then a certificate that fits: Java hangs up at the warning.",
+        _warns_of_name,
+        owner="platform",
+    ),
+    _case(
+        "oversized-message",
+        "oversized-message",
+        "A certificate with a thousand names: its message is longer than Java takes.",
+        presenting(_with_many_names),
     ),
     _case(
         "internal-error",

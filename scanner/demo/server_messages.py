@@ -57,6 +57,7 @@ class Alert(IntEnum):
     INSUFFICIENT_SECURITY = 71
     INTERNAL_ERROR = 80
     UNRECOGNIZED_NAME = 112
+    NO_APPLICATION_PROTOCOL = 120
 
 
 def records(kind: int, version: int, payload: bytes) -> bytes:

@@ -7,7 +7,7 @@ what is still open then (was it the suites or the groups? which old versions?) i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -18,6 +18,7 @@ from scanner.diagnosis.case import (
     BROWSER_PROTOCOLS,
     CLIENT_AUTH,
     ENUMERATION,
+    FINISH,
     HTTP,
     QUIET,
     accepted_from,
@@ -25,10 +26,17 @@ from scanner.diagnosis.case import (
     followup,
     works,
 )
-from scanner.diagnosis.rules.client_auth import hung_up, required
-from scanner.diagnosis.rules.negotiation import key_refused_by
-from scanner.diagnosis.rules.refusal import LEGACY_QUESTIONS, REFUSALS, SNI_QUESTIONS, name_is_the_reason
-from scanner.model.evidence import EndpointEvidence, Failure, Negotiation, Probe, ServerFlight, Stage, Target
+from scanner.diagnosis.rules.client_auth import demanded_behind, hung_up, required
+from scanner.diagnosis.rules.negotiation import OLD_SCHEMES, key_refused_by
+from scanner.diagnosis.rules.refusal import (
+    LEGACY_QUESTIONS,
+    NO_APPLICATION_PROTOCOL,
+    REFUSALS,
+    SNI_QUESTIONS,
+    name_is_the_reason,
+    strange_choices,
+)
+from scanner.model.evidence import EndpointEvidence, Failure, Probe, ServerFlight, Stage, Target
 from scanner.tls import offers
 from scanner.tls.offers import Offer
 from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
@@ -39,8 +47,8 @@ __all__ = ["MAX_ENUMERATION", "MAX_QUESTIONS", "UNKNOWABLE_NAME", "Question", "a
 # A name that no server can have a certificate for: "invalid" is reserved for that (RFC 6761 section 6.4).
 UNKNOWABLE_NAME: Final = "tlsweep-asks-for-no-such-name.invalid"
 
-# The longest plan (a server that resets everything) has eight questions, two more may be left after it. What is not
-# plain after ten connections will not be after twenty, and each costs the server's owner something.
+# The longest plan (a server that resets everything) has eight questions, and where "everything" works four tell what of it
+# was needed. What is not plain after ten connections will not be after twenty, and each costs the server's owner something.
 MAX_QUESTIONS: Final = 10
 # With --enumerate one connection finds one suite: a server with everything on accepts some 60 suites in TLS 1.2 and
 # as many again in each older version.
@@ -52,6 +60,8 @@ _WITH_SNI: Final[dict[str, Offer]] = {
     "tls12": offers.TLS12_ONLY,
     "all-suites": offers.ALL_SUITES_OFFER,
     "all-groups": offers.ALL_GROUPS_OFFER,
+    "all-schemes": offers.ALL_SCHEMES_OFFER,
+    "no-alpn": offers.NO_ALPN,
     "everything": offers.EVERYTHING,
     "tls12-everything": offers.TLS12_EVERYTHING,
     "tls11": offers.TLS11_ONLY,
@@ -59,6 +69,7 @@ _WITH_SNI: Final[dict[str, Offer]] = {
     "ssl3": offers.SSL3_ONLY,
     "forward-secret": offers.FORWARD_SECRET,
     "no-sha1": offers.NO_SHA1,
+    "no-sha224": offers.NO_SHA224,
     "browser-schemes": _BROWSER_SCHEMES,
 }
 
@@ -77,6 +88,8 @@ _INTERNAL: Final = ("no-sni", "everything", "tls12-everything", "tls10")
 # Our hello is called wrong: its size or an extension of TLS 1.3 in it.
 _HELLO_DISLIKED: Final = ("small", "tls12", "tls12-everything", "tls10")
 _UNKNOWN_NAME: Final = ("no-sni",)
+# no_application_protocol: none of the names in ALPN is the service's, or it means something else by it.
+_UNKNOWN_PROTOCOL: Final = ("no-alpn", *_NOTHING_SHARED)
 
 _BY_ALERT: Final = {
     70: _VERSION,  # protocol_version
@@ -92,6 +105,7 @@ _BY_ALERT: Final = {
     51: _HELLO_DISLIKED,  # decrypt_error
     109: _HELLO_DISLIKED,  # missing_extension
     110: _HELLO_DISLIKED,  # unsupported_extension
+    NO_APPLICATION_PROTOCOL: _UNKNOWN_PROTOCOL,
 }
 # Versions that --enumerate asks for, newest first
 _VERSIONS_ASKED: Final = (offers.TLS13, offers.TLS12, offers.TLS11, offers.TLS10, offers.SSL3)
@@ -100,7 +114,8 @@ _VERSIONS_ASKED: Final = (offers.TLS13, offers.TLS12, offers.TLS11, offers.TLS10
 class Question(Struct, frozen=True):
     """A connection to make: the hello, and the server_name in it (``None``: none).
 
-    With ``complete``, which is what the server said in its first flight, the handshake is completed instead, by OpenSSL's
+    Where ``replaces`` is set and the answer is a whole flight, it takes the place of the first probe, and ALPN is left out from then
+    on. With ``complete``, which is what the server said in its first flight, the handshake is completed instead, by OpenSSL's
     hello, and a request sent to the application (none if ``quiet``); ``present`` shows our certificate.
     """
 
@@ -110,6 +125,7 @@ class Question(Struct, frozen=True):
     complete: ServerFlight | None = None
     present: bool = False
     quiet: bool = False
+    replaces: bool = False
 
 
 def next_question(
@@ -145,7 +161,8 @@ def _question(name: str, target: Target) -> Question:
         return Question(name, offers.MODERN, None)
     if name in ("other-sni", "default-certificate"):
         return Question(name, offers.MODERN, UNKNOWABLE_NAME)
-    return Question(name, _WITH_SNI[name], target.sni)
+    # Of a service of any kind it is no fault that it knows no protocol of the web (RFC 7301 section 3.2).
+    return Question(name, _WITH_SNI[name], target.sni, replaces=name == "no-alpn" and target.protocol == "tls")
 
 
 def _open_question(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | None) -> str | None:
@@ -189,17 +206,15 @@ def _settled(endpoint: EndpointEvidence) -> bool:
 def _refinement(endpoint: EndpointEvidence) -> str | None:
     """Return the question that an answer with a flight leaves open."""
     asked = endpoint.followups
+    if works(endpoint, "tls12"):
+        # The same hello but for TLS 1.3, without a post-quantum share in either: was it the version, or the size?
+        return _first_open(endpoint, ("small",))
     if works(endpoint, "everything"):
         answer = asked["everything"].flight
-        chosen = Negotiation() if answer is None else answer.negotiation
-        suite_is_strange = answer is not None and chosen.cipher not in offers.MODERN_SUITES
-        group_is_strange = chosen.group is not None and chosen.group not in offers.MODERN_GROUPS
-        if suite_is_strange != group_is_strange:
+        if answer is None or len(strange_choices(answer.negotiation)) == 1:
             return None
-        # Both or neither are out of the ordinary: change one at a time.
-        if "all-suites" not in asked:
-            return "all-suites"
-        return "all-groups" if not works(endpoint, "all-suites") and "all-groups" not in asked else None
+        # Several choices are out of the ordinary, or none: change one list at a time.
+        return _first_open(endpoint, ("all-suites", "all-groups", "all-schemes", "no-alpn"))
     if works(endpoint, "tls12-everything"):
         if "tls12" not in asked:
             return "tls12"
@@ -208,6 +223,16 @@ def _refinement(endpoint: EndpointEvidence) -> str | None:
         return None
     if any(works(endpoint, name) for name in LEGACY_QUESTIONS):
         return _legacy_left(endpoint)
+    return None
+
+
+def _first_open(endpoint: EndpointEvidence, names: Sequence[str]) -> str | None:
+    """Return the first question that was not asked yet, unless one before it works."""
+    for name in names:
+        if name not in endpoint.followups:
+            return name
+        if works(endpoint, name):
+            break
     return None
 
 
@@ -224,12 +249,9 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
         return _legacy_left(endpoint)
     if flight.negotiation.cipher in offers.RSA_KX and "forward-secret" not in asked:
         return "forward-secret"
-    if (
-        flight.negotiation.version == offers.TLS12
-        and flight.negotiation.signature_scheme in offers.SHA1_SCHEMES
-        and "no-sha1" not in asked
-    ):
-        return "no-sha1"
+    scheme = flight.negotiation.signature_scheme
+    if scheme in OLD_SCHEMES and flight.negotiation.version == offers.TLS12 and OLD_SCHEMES[scheme] not in asked:
+        return OLD_SCHEMES[scheme]
     if verdict is None:
         return None
     if "browser-schemes" not in asked and target.protocol in BROWSER_PROTOCOLS:
@@ -283,7 +305,18 @@ def _completion(
     elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS:
         if thorough or (verdict is not None and not verdict.is_clean and _in_doubt(target, verdict, wants_date)):
             return Question(HTTP, offers.MODERN, target.sni, flight)
+    elif authenticate and HTTP in asked and AUTHENTICATED not in asked and demanded_behind(asked[HTTP]) is not None:
+        return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
+    if flight.negotiation.version == offers.TLS12 and not asked and endpoint.probe.ok:
+        if not (thorough or _may_not_finish(endpoint.probe, flight)):
+            return None
+        return Question(FINISH, offers.MODERN, target.sni, flight, quiet=True)
     return None
+
+
+def _may_not_finish(probe: Probe, flight: ServerFlight) -> bool:
+    """Return True if a flight of TLS 1.2 does not show that the server can go on: it has signed nothing, or was cut before."""
+    return flight.negotiation.signature_scheme is None or probe.cut > 0
 
 
 def _in_doubt(target: Target, verdict: ChainVerdict, wants_date: Callable[[str], bool] | None) -> bool:
@@ -334,8 +367,8 @@ def _enumeration_name(version: int, count: int) -> str:
 
 def _suites_of(version: int) -> tuple[int, ...]:
     if version == offers.TLS13:
-        return offers.TLS13_SUITES
-    return tuple(suite for suite in offers.ALL_SUITES if suite not in offers.TLS13_SUITES)
+        return (*offers.TLS13_SUITES, *offers.CCM_TLS13_SUITES)
+    return offers.LEGACY_SUITES
 
 
 def _enumeration_offer(version: int, suites: tuple[int, ...]) -> Offer:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import trio
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scanner.errors import describe_caught, joined
 from scanner.model.config import ScanConfig
@@ -52,12 +53,17 @@ BACKOFF: Final = 0.25
 
 
 class FollowUp(CompletionRequest, Protocol):
-    """A follow-up question: its name and the hello to say. With ``complete`` the handshake is completed instead of a hello said."""
+    """A follow-up question: its name and the hello to say. With ``complete`` the handshake is completed instead of a hello said.
+
+    A whole flight that answers one which ``replaces`` takes the place of the first probe, and ALPN is left out from then on.
+    """
 
     @property
     def name(self) -> str: ...
     @property
     def offer(self) -> Offer: ...
+    @property
+    def replaces(self) -> bool: ...
 
 
 NextQuestion = Callable[[Target, EndpointEvidence, float], FollowUp | None]
@@ -160,7 +166,7 @@ class Observer:
         """Connect once to a further address of a target that has ``left`` seconds. Return the evidence and the seconds left."""
         budget = TimeBudget(left)
         probes = _TargetProbes(self, target, 0.0, _no_question)
-        probe = await probes.probe(address, MODERN, target.sni, budget, self.followup_seconds(budget))
+        probe = await probes.probe(address, MODERN, target.sni, probes.alpn, budget, self.followup_seconds(budget))
         return EndpointEvidence(address, probe), budget.left
 
     def followup_seconds(self, budget: TimeBudget) -> float:
@@ -179,14 +185,14 @@ class Observer:
 class _TargetProbes:
     """The connections to one target."""
 
-    __slots__ = ("_alpn", "_next_question", "_observer", "_started", "_target", "attempts", "bugs")
+    __slots__ = ("_next_question", "_observer", "_started", "_target", "alpn", "attempts", "bugs")
 
     def __init__(self, observer: Observer, target: Target, started: float, next_question: NextQuestion) -> None:
         self._observer = observer
         self._target = target
         self._started = started
         self._next_question = next_question
-        self._alpn = observer.services.alpn_of(target.protocol)
+        self.alpn = observer.services.alpn_of(target.protocol)
         self.attempts = 0
         self.bugs: list[str] = []  # our own exceptions, each of which cost a probe or the rest of the follow-ups
 
@@ -222,6 +228,7 @@ class _TargetProbes:
             bug = describe_caught("probe", error)
             return EndpointEvidence(address, Probe(MODERN.name, target.sni, Stage.CONNECT, Failure.BUG, detail=bug))
         endpoint = EndpointEvidence(address, probe)
+        alpn = self.alpn
         if probe.failure in CONNECT_FAILURES or probe.failure is Failure.BUG:
             return endpoint
         followups: dict[str, Probe] = {}
@@ -236,13 +243,16 @@ class _TargetProbes:
             while (question := next_question(target, endpoint, self._started)) is not None and budget.left > 0:
                 wait = observer.followup_seconds(budget)
                 if question.complete is not None:
-                    completions[question.name] = await self._complete(address, question, budget, wait)
+                    completions[question.name] = await self._complete(address, question, alpn, budget, wait)
                 else:
-                    answer = await self.probe(address, question.offer, question.sni, budget, wait)
+                    answer = await self.probe(address, question.offer, question.sni, alpn, budget, wait)
                     if answer.failure is Failure.BUG:
                         self.bugs.append(f"{question.name}: {answer.detail}")
                         break  # it answers nothing
-                    followups[question.name] = answer
+                    if question.replaces and answer.failure is None:
+                        followups[probe.offer], probe, alpn = probe, answer, ()
+                    else:
+                        followups[question.name] = answer
                 endpoint = EndpointEvidence(address, probe, dict(followups), completions=dict(completions))
         except BaseException as error:  # noqa: BLE001 - what was seen before it is kept
             self.bugs.append(describe_caught("follow-up", error))
@@ -252,22 +262,25 @@ class _TargetProbes:
         """Say the first hello, and again where that could end differently."""
         observer = self._observer
         config = observer.config
-        tries = 0
+        tries = cut = 0
         while True:
             wait = max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
-            probe = await self.probe(address, MODERN, self._target.sni, budget, min(wait, budget.left))
+            probe = await self.probe(address, MODERN, self._target.sni, self.alpn, budget, min(wait, budget.left))
             if probe.failure is None or tries >= config.retries or not may_be_transient(probe, config):
-                return probe
+                return probe if cut == 0 else replace(probe, cut=cut)
+            cut += probe.failure in (Failure.RESET, Failure.CLOSED)
             pause = BACKOFF * (2**tries) * (1 + observer.services.jitter.random())
             if pause >= budget.left:
-                return probe
+                return probe if cut < 2 else replace(probe, cut=cut - 1)
             tries += 1
             begun = observer.now()
             with observer.services.pacer.yield_slot():
                 await trio.sleep(pause)
             budget.left -= observer.now() - begun
 
-    async def probe(self, address: str, offer: Offer, sni: str | None, budget: TimeBudget, wait: float) -> Probe:
+    async def probe(
+        self, address: str, offer: Offer, sni: str | None, alpn: tuple[bytes, ...], budget: TimeBudget, wait: float
+    ) -> Probe:
         """Say one hello, when it is this address's turn."""
         self.attempts += 1
         observer, target = self._observer, self._target
@@ -279,14 +292,16 @@ class _TargetProbes:
             target.port,
             offer=offer,
             sni=sni,
-            alpn=self._alpn,
+            alpn=alpn,
             dialogue=services.open_dialogue(target.protocol, target.name),
             timing=Timing(observer.config.connect_timeout, wait, budget.left),
         )
         budget.left -= seconds
         return probe
 
-    async def _complete(self, address: str, question: FollowUp, budget: TimeBudget, wait: float) -> Completion:
+    async def _complete(
+        self, address: str, question: FollowUp, alpn: tuple[bytes, ...], budget: TimeBudget, wait: float
+    ) -> Completion:
         """Complete a handshake, when it is this address's turn; again where the connection failed."""
         observer, target = self._observer, self._target
         services = observer.services
@@ -294,7 +309,7 @@ class _TargetProbes:
             target.name,
             target.port,
             target.protocol,
-            self._alpn,
+            alpn,
             partial(services.open_dialogue, target.protocol, target.name),
         )
         retries = observer.config.retries

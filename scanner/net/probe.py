@@ -81,7 +81,7 @@ class Prober:
         """Return a handshake that is about to begin."""
         template = self._templates.get((offer, alpn))
         if template is None:
-            template = HelloTemplate(offer, self._keys, alpn)
+            template = HelloTemplate(offer, self._keys, alpn if offer.alpn else ())
             # offers derived for one target (enumeration) are many: only the named ones are worth keeping
             if len(self._templates) < TEMPLATES_KEPT:
                 self._templates[offer, alpn] = template

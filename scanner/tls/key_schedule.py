@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
 from scanner.tls.wire import DecodeError, vector8
 
@@ -75,12 +76,14 @@ class Tls13Suite:
         "key_length",
         "salt",
         "server_label",
+        "tag_length",
     )
 
-    def __init__(self, hash: Hash, key_length: int, aead: Any) -> None:
+    def __init__(self, hash: Hash, key_length: int, aead: Any, tag_length: int = 16) -> None:
         self.hash = hash
         self.key_length = key_length
         self.aead = aead
+        self.tag_length = tag_length
         empty = hash().digest()
         size = len(empty)
         early = Secret(Secret(bytes(size), hash).mac(bytes(size)), hash)  # no PSK
@@ -98,6 +101,8 @@ SUITES: Final = {
     0x1301: Tls13Suite(hashlib.sha256, 16, AESGCM),
     0x1302: Tls13Suite(hashlib.sha384, 32, AESGCM),
     0x1303: Tls13Suite(hashlib.sha256, 32, ChaCha20Poly1305),
+    0x1304: Tls13Suite(hashlib.sha256, 16, AESCCM),
+    0x1305: Tls13Suite(hashlib.sha256, 16, partial(AESCCM, tag_length=8), tag_length=8),
 }
 
 
@@ -118,7 +123,7 @@ class HandshakeKeys:
     def _protection(self, traffic: Secret) -> RecordProtection:
         parts = self._suite
         key = traffic.mac(parts.key_label)[: parts.key_length]
-        return RecordProtection(parts.aead(key), traffic.mac(parts.iv_label)[:IV_LENGTH])
+        return RecordProtection(parts.aead(key), traffic.mac(parts.iv_label)[:IV_LENGTH], parts.tag_length)
 
     def server_protection(self) -> RecordProtection:
         """Return the protection of what the server sends until its Finished."""
@@ -137,10 +142,11 @@ class HandshakeKeys:
 class RecordProtection:
     """Protects the records of one direction (RFC 8446 section 5.2): the AEAD, its nonce base and the sequence number."""
 
-    __slots__ = ("_aead", "_iv", "_sequence")
+    __slots__ = ("_aead", "_iv", "_sequence", "_tag_length")
 
-    def __init__(self, aead: Any, iv: bytes) -> None:
+    def __init__(self, aead: Any, iv: bytes, tag_length: int = 16) -> None:
         self._aead = aead
+        self._tag_length = tag_length
         self._iv = int.from_bytes(iv, "big")
         self._sequence = 0
 
@@ -160,7 +166,7 @@ class RecordProtection:
     def encrypt(self, content_type: int, content: bytes) -> bytes:
         """Return one protected record, header included."""
         inner = content + bytes([content_type])
-        header = b"\x17\x03\x03" + (len(inner) + 16).to_bytes(2, "big")
+        header = b"\x17\x03\x03" + (len(inner) + self._tag_length).to_bytes(2, "big")
         nonce = (self._iv ^ self._sequence).to_bytes(IV_LENGTH, "big")
         self._sequence += 1
         sealed: bytes = self._aead.encrypt(nonce, inner, header)

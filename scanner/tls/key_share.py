@@ -6,9 +6,9 @@ server shows to everyone. Keys of rarer groups are made when first needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -16,7 +16,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from scanner.tls import offers
 from scanner.tls.wire import DecodeError
 
-MLKEM768_CIPHERTEXT: Final = 1088
+# Bytes of a server's share: an uncompressed point, or a ciphertext (FIPS 203 section 8)
+_SHARE_BYTES: Final = {
+    offers.X25519: 32,
+    offers.SECP256R1: 65,
+    offers.SECP384R1: 97,
+    offers.MLKEM768: 1088,
+    offers.MLKEM1024: 1568,
+}
+# The two shares that a hybrid joins, in the order in which they are written (draft-ietf-tls-ecdhe-mlkem section 3)
+_HYBRIDS: Final = {
+    offers.X25519MLKEM768: (offers.MLKEM768, offers.X25519),
+    offers.SECP256R1MLKEM768: (offers.SECP256R1, offers.MLKEM768),
+    offers.SECP384R1MLKEM1024: (offers.SECP384R1, offers.MLKEM1024),
+}
 # A SubjectPublicKeyInfo up to the key (RFC 8410 section 4). Loading one is a single call into compiled code (1.9 us);
 # ``X25519PublicKey.from_public_bytes`` makes five calls of Python (3.4 us).
 _X25519_INFO: Final = bytes.fromhex("302a300506032b656e032100")
@@ -26,14 +39,72 @@ _CURVES: Final[dict[int, Callable[[], ec.EllipticCurve]]] = {
     offers.SECP256R1: ec.SECP256R1,
     offers.SECP384R1: ec.SECP384R1,
     offers.SECP521R1: ec.SECP521R1,
+    offers.BRAINPOOL_P256_TLS13: ec.BrainpoolP256R1,
+    offers.BRAINPOOL_P384_TLS13: ec.BrainpoolP384R1,
+    offers.BRAINPOOL_P512_TLS13: ec.BrainpoolP512R1,
+}
+_KEMS: Final[Mapping[int, type[mlkem.MLKEM768PrivateKey | mlkem.MLKEM1024PrivateKey]]] = {
+    offers.MLKEM768: mlkem.MLKEM768PrivateKey,
+    offers.MLKEM1024: mlkem.MLKEM1024PrivateKey,
 }
 
 # RFC 7919 appendix A: p = 2^b - 2^(b-64) + (floor(2^(b-130) e) + X) 2^64 - 1
-_FFDHE: Final = {offers.FFDHE2048: (2048, 560316), offers.FFDHE3072: (3072, 2625351), offers.FFDHE4096: (4096, 5736041)}
-# The size of a private exponent for the largest of them (RFC 7919 section 5.2 asks for at most 325 bits at 4096).
-_FFDHE_EXPONENT_BYTES: Final = 48
+_FFDHE: Final = {
+    offers.FFDHE2048: (2048, 560316),
+    offers.FFDHE3072: (3072, 2625351),
+    offers.FFDHE4096: (4096, 5736041),
+    offers.FFDHE6144: (6144, 15705020),
+    offers.FFDHE8192: (8192, 10965728),
+}
+# The size of a private exponent for the largest of them (RFC 7919 section 5.2 asks for at least 400 bits at 8192).
+_FFDHE_EXPONENT_BYTES: Final = 50
 
-KEY_SHARE_GROUPS: Final = frozenset({offers.X25519MLKEM768, offers.X25519, offers.X448, *_CURVES, *_FFDHE})
+# Bytes of a public key: uncompressed points, which are the only form that is offered (RFC 8422 section 5.4), or u-coordinates.
+_SIZES: Final = {
+    offers.SECP256R1: 65,
+    offers.SECP384R1: 97,
+    offers.SECP521R1: 133,
+    offers.X25519: _X25519_SIZE,
+    offers.X448: 56,
+}
+_UNCOMPRESSED: Final = b"\x04"
+# The prime of each Montgomery curve, and the u-coordinates of its points of low order, which make a secret of zeros whatever the
+# other side does (RFC 7748 section 7; those of Curve25519 are from D. J. Bernstein, "Curve25519", section 3).
+_P25519: Final = (1 << 255) - 19
+_P448: Final = (1 << 448) - (1 << 224) - 1
+_LOW_ORDER: Final = {
+    offers.X25519: (
+        (1 << 255) - 1,
+        _P25519,
+        frozenset(
+            {
+                0,
+                1,
+                _P25519 - 1,
+                325606250916557431795983626356110631294008115727848805560023387167927233504,
+                39382357235489614581723060781553021112529911719440698176882885853963445705823,
+            }
+        ),
+    ),
+    offers.X448: ((1 << 448) - 1, _P448, frozenset({0, 1, _P448 - 1})),
+}
+
+# Without ``offers.UNCOMPUTED_GROUPS``, which ``cryptography`` does not have
+KEY_SHARE_GROUPS: Final = frozenset({offers.X25519, offers.X448, *_CURVES, *_KEMS, *_HYBRIDS, *_FFDHE})
+
+
+def fault_of_share(group: int, share: bytes) -> Literal["form", "order"] | None:
+    """Return why ``share`` is no public key of ``group``: its length or form, or (X25519 and X448) its low order; else ``None``."""
+    size = _SIZES.get(group)
+    if size is None:
+        return None  # of a group that only old servers have
+    if len(share) != size:
+        return "form"
+    low = _LOW_ORDER.get(group)
+    if low is None:
+        return None if share[:1] == _UNCOMPRESSED else "form"
+    mask, prime, orders = low
+    return "order" if (int.from_bytes(share, "little") & mask) % prime in orders else None
 
 
 @cache
@@ -56,12 +127,12 @@ def ffdhe_prime(group: int) -> int:
 class KeyMaterial:
     """The private keys of one run. ``random`` returns that many unpredictable bytes (for finite-field groups)."""
 
-    __slots__ = ("_curve_keys", "_exponent", "_mlkem", "_random", "_shares", "_x448", "_x25519")
+    __slots__ = ("_curve_keys", "_exponent", "_kem_keys", "_random", "_shares", "_x448", "_x25519")
 
     def __init__(self, random: Callable[[int], bytes]) -> None:
         self._random = random
         self._x25519 = x25519.X25519PrivateKey.generate()
-        self._mlkem = mlkem.MLKEM768PrivateKey.generate()
+        self._kem_keys: dict[int, mlkem.MLKEM768PrivateKey | mlkem.MLKEM1024PrivateKey] = {}
         self._x448: x448.X448PrivateKey | None = None
         self._curve_keys: dict[int, ec.EllipticCurvePrivateKey] = {}
         self._exponent = 0
@@ -77,8 +148,12 @@ class KeyMaterial:
     def _make_share(self, group: int) -> bytes:
         if group == offers.X25519:
             return self._x25519.public_key().public_bytes_raw()
-        if group == offers.X25519MLKEM768:
-            return self._mlkem.public_key().public_bytes_raw() + self.share(offers.X25519)
+        if group in _HYBRIDS:
+            first, second = _HYBRIDS[group]
+            return self.share(first) + self.share(second)
+        if group in _KEMS:
+            kem_key = self._kem_keys[group] = _KEMS[group].generate()
+            return kem_key.public_key().public_bytes_raw()
         if group == offers.X448:
             self._x448 = x448.X448PrivateKey.generate()
             return self._x448.public_key().public_bytes_raw()
@@ -102,12 +177,15 @@ class KeyMaterial:
             if group == offers.X25519:
                 return self._exchange_x25519(share)
             self.share(group)
-            if group == offers.X25519MLKEM768:
-                if len(share) != MLKEM768_CIPHERTEXT + 32:
+            if group in _HYBRIDS:
+                first, second = _HYBRIDS[group]
+                size = _SHARE_BYTES[first]
+                if len(share) != size + _SHARE_BYTES[second]:
                     raise ValueError("wrong length")
-                # the ML-KEM part comes first (draft-ietf-tls-ecdhe-mlkem section 3)
-                secret = self._mlkem.decapsulate(share[:MLKEM768_CIPHERTEXT])
-                return secret + self._exchange_x25519(share[MLKEM768_CIPHERTEXT:])
+                secret = self.shared_secret_untrusted(first, share[:size])
+                return secret + self.shared_secret_untrusted(second, share[size:])
+            if group in self._kem_keys:
+                return self._kem_keys[group].decapsulate(share)
             if group == offers.X448 and self._x448 is not None:
                 return self._x448.exchange(x448.X448PublicKey.from_public_bytes(share))
             if group in self._curve_keys:

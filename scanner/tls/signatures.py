@@ -25,7 +25,16 @@ _PSS: Final = {
     0x080A: ("sha384", 48),
     0x080B: ("sha512", 64),
 }
-_EDWARDS: Final = {0x0807: "ed25519", 0x0808: "ed448"}
+# Schemes of keys that hash by themselves what they sign (RFC 8446, and draft-ietf-tls-mldsa for ML-DSA)
+_WITHOUT_HASH: Final = {
+    0x0807: "ed25519",
+    0x0808: "ed448",
+    0x0904: "ml-dsa-44",
+    0x0905: "ml-dsa-65",
+    0x0906: "ml-dsa-87",
+}
+# RFC 8734: ECDSA with brainpool curves in TLS 1.3
+_BRAINPOOL: Final = {0x081A: "sha256", 0x081B: "sha384", 0x081C: "sha512"}
 # Schemes for certificates and TLS 1.2 alone: RSA PKCS #1 v1.5, DSA, and anything with less than SHA-256 (RFC 8446 section 4.2.3)
 NOT_IN_TLS13: Final = frozenset(
     digest << 8 | kind for digest in _HASHES for kind in (1, 2, 3) if kind != 3 or digest < 4
@@ -40,7 +49,9 @@ def _algorithms() -> Iterator[tuple[int, SignatureAlgorithm]]:
                 yield scheme, SignatureAlgorithm(scheme_name(scheme), kind, hash)
     for scheme, (hash, size) in _PSS.items():
         yield scheme, SignatureAlgorithm(scheme_name(scheme), "rsa", hash, size, hash)
-    for scheme, kind in _EDWARDS.items():
+    for scheme, hash in _BRAINPOOL.items():
+        yield scheme, SignatureAlgorithm(scheme_name(scheme), "ec", hash)
+    for scheme, kind in _WITHOUT_HASH.items():
         yield scheme, SignatureAlgorithm(scheme_name(scheme), kind, None)
 
 
@@ -61,7 +72,7 @@ def verify_handshake_signature(
         return None
     if scheme is not None:
         algorithm = _ALGORITHMS.get(scheme)
-        return algorithm is not None and verify_signature(key, algorithm, signature, content)
+        return None if algorithm is None else verify_signature(key, algorithm, signature, content)
     if kind == "rsa":
         return verify_md5_sha1(key, signature, content)
     algorithm = _BEFORE_TLS12.get(kind)

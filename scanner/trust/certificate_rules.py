@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from scanner.times import DAY
+from scanner.trust.client_algorithms import EVERYBODY as ALL_CLIENTS
+from scanner.trust.client_algorithms import known_to_none
 from scanner.trust.policy_rules import list_problems
 from scanner.trust.verdicts import Problem
 from scanner.x509 import extensions, malformations
@@ -21,7 +23,10 @@ from scanner.x509.name_constraints import EVERYBODY, MAX_SUBTREES, OPENSSL, Viol
 # What OpenSSL refuses at security level 2: less than 112 bits of strength, which by its rounded formula (SP 800-57's)
 # begins at 1962 bits of RSA. Other clients take 1024.
 MIN_RSA_BITS: Final = 1962
+MIN_RSA_BITS_ELSEWHERE: Final = 1024
 MIN_EC_BITS: Final = 224
+# Nearly all there are
+_STRONG_KEYS: Final = frozenset({"ec:P-256", "ec:P-384", "rsa:2048", "rsa:3072", "rsa:4096"})
 # A server's key needs one of these, with whatever key exchange
 _TLS_USAGES: Final = extensions.DIGITAL_SIGNATURE | extensions.KEY_ENCIPHERMENT | extensions.KEY_AGREEMENT
 
@@ -68,6 +73,7 @@ ORDER: Final = {
             "untrusted-root",
             "issuer-unknown",
             "bad-signature",
+            "unsupported-algorithm",
             "intermediate-expired",
             "issuer-not-a-ca",
             "path-length-exceeded",
@@ -93,17 +99,19 @@ def _problem(code: str, certificate: Certificate, **evidence: Any) -> Problem:
     return Problem(code, certificate.sha256, {"subject": certificate.subject, **evidence})
 
 
-def _contents(certificate: Certificate) -> list[Problem]:
-    """Return the problems of a certificate that do not depend on its place in the path."""
+def _contents(certificate: Certificate, *, leaf: bool = False, anchor: bool = False) -> list[Problem]:
+    """Return the problems of what a certificate contains."""
     problems = []
     if certificate.name_constraints is not None:
         certificate.load_constraints()
-    if certificate.flaws:
-        malformed: dict[str, Any] = {"flaws": list(certificate.flaws)}
-        minding = malformations.refused_by(certificate.flaws)
-        if minding is not None:
-            malformed["refused_by"] = minding
-        problems.append(_problem("malformed-certificate", certificate, **malformed))
+    if certificate.flaws and (unknown_key := known_to_none(certificate)) is not None:
+        problems.append(unknown_key)
+    if certificate.flaws and (flaws := [flaw for flaw in certificate.flaws if flaw not in malformations.KEY_FORMS]):
+        minding = malformations.refused_by(flaws, leaf=leaf, anchor=anchor)
+        if minding is None:
+            problems.append(_problem("malformed-certificate", certificate, flaws=flaws))
+        elif minding:
+            problems.append(_problem("malformed-certificate", certificate, flaws=flaws, refused_by=minding))
     form = _form_flaws(certificate)
     if form:
         clients = [client for client in EVERYBODY if any(client in refusing for _, refusing in form)]
@@ -114,18 +122,30 @@ def _contents(certificate: Certificate) -> list[Problem]:
         if unknown:
             problems.append(_problem("unknown-critical-extension", certificate, **unknown))
     problems += list_problems(certificate)
-    kind, bits = certificate.key_type, certificate.key_bits
-    too_short = bits is not None and (
-        (kind in ("rsa", "rsa-pss") and bits < MIN_RSA_BITS) or (kind == "ec" and bits < MIN_EC_BITS)
-    )
-    if too_short or kind == "dsa":  # no current client takes DSA keys in TLS, of any length
-        problems.append(_problem("weak-key", certificate, key=certificate.key))
+    if certificate.key not in _STRONG_KEYS and (weak := _weak_key(certificate)):
+        problems.append(_problem("weak-key", certificate, key=certificate.key, **weak))
     # A CA's purposes limit what is below it; OpenSSL and Go apply that to anchors as well, and OpenSSL does not take
     # anyExtendedKeyUsage for serverAuth.
     purposes = certificate.extended_key_usage
     if purposes is not None and "serverAuth" not in purposes:
         problems.append(_problem("not-for-server-auth", certificate, extended_key_usage=list(purposes)))
     return problems
+
+
+def _weak_key(certificate: Certificate) -> dict[str, Any]:
+    """Return evidence on a key that clients find too weak; empty if they do not."""
+    kind, bits = certificate.key_type, certificate.key_bits
+    if kind == "dsa" and not certificate.is_ca:
+        return {"dsa_bits": bits or 0, "refused_by": list(ALL_CLIENTS)}  # none takes DSA keys in TLS, of any length
+    if bits is None:
+        return {}
+    if kind == "ec" and bits < MIN_EC_BITS:
+        return {"refused_by": [client for client in ALL_CLIENTS if client != "gnutls"]}
+    if kind == "dsa" and bits < MIN_RSA_BITS:
+        return {"refused_by": ["openssl", "go", "chrome", "firefox"]}
+    if kind in ("rsa", "rsa-pss") and bits < MIN_RSA_BITS:
+        return {"refused_by": list(ALL_CLIENTS) if bits < MIN_RSA_BITS_ELSEWHERE else ["openssl"]}
+    return {}
 
 
 def _form_flaws(certificate: Certificate) -> list[tuple[str, tuple[str, ...]]]:
@@ -163,7 +183,7 @@ def _not_understood(certificate: Certificate) -> dict[str, Any]:
 def leaf_problems(leaf: Certificate, at: float) -> list[Problem]:
     """Return what stops a client at the end-entity certificate, whatever is above it. ``at`` is epoch seconds."""
     usage = leaf.key_usage
-    problems = _contents(leaf)
+    problems = _contents(leaf, leaf=True)
     if usage is not None and not usage & _TLS_USAGES:
         # OpenSSL refuses it as "unsuitable certificate purpose".
         problems.append(_problem("wrong-key-usage", leaf, key_usage=usages(leaf)))
@@ -192,7 +212,7 @@ def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: F
     below = below_all = 0  # CA certificates between the leaf and this one: without self-issued ones, and all of them
     for place, certificate in enumerate(path):
         is_root = closed and place == len(path) - 1
-        problems += _contents(certificate)
+        problems += _contents(certificate, anchor=is_root)
         if certificate.signature_algorithm.weak and not is_root:
             problems.append(_problem("weak-signature", certificate, signature=certificate.signature))
         # Version 1 roots, which have no extensions, are still anchors for OpenSSL, Go and GnuTLS.
@@ -207,6 +227,9 @@ def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: F
             problems.append(
                 _problem("issuer-not-a-ca", certificate, **({"refused_by": _ANCHOR_MUST_SAY} if missing else {}))
             )
+        elif not certificate.is_ca and certificate.version == 2:
+            # OpenSSL and Firefox take no old certificates but self-signed ones of version 1 for CAs
+            problems.append(_problem("issuer-not-a-ca", certificate, refused_by=[*OPENSSL, "firefox"]))
         elif certificate.key_usage is not None and not certificate.key_usage & extensions.KEY_CERT_SIGN:
             problems.append(_problem("wrong-key-usage", certificate, key_usage=usages(certificate)))
         if certificate.path_length is not None and below_all > certificate.path_length:

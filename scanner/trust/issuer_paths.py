@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from scanner.trust import certificate_rules as rules
 from scanner.trust import placeholders
 from scanner.trust.chrome_store import chrome_store
+from scanner.trust.client_algorithms import USUAL_SIGNATURES
 from scanner.trust.path_check import CLOSED
 from scanner.trust.path_search import interval
 from scanner.trust.policy_rules import is_demanding
@@ -89,6 +90,8 @@ class CachedIssuerPath:
             or len(leaf.san) >= extensions.MAX_NAMES
             or leaf.sha256 in self._anchors
             or not (leaf.key_usage is None or leaf.key_usage & extensions.DIGITAL_SIGNATURE)
+            or leaf.flaws
+            or leaf.signature not in USUAL_SIGNATURES
             or rules.leaf_problems(leaf, at)
             or (self._is_public and rules.lifetime_problem(leaf) is not None)
             or (not self._trusted and placeholders.match(leaf) is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scanner.trust.client_algorithms import unverifiable
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
 
@@ -12,11 +13,11 @@ def key_identifiers_match(child: Certificate, issuer: Certificate) -> bool:
     return wanted is None or has is None or wanted == has
 
 
-def bad_signature(child: Certificate, issuer: Certificate, verified: bool | None) -> Problem:
-    """``bad-signature``; ``verified`` is ``None`` where the signature cannot be checked."""
-    evidence = {"subject": child.subject, "issuer": issuer.subject, "signature": child.signature}
+def not_verified(child: Certificate, issuer: Certificate, verified: bool | None) -> Problem:
+    """``bad-signature``, or ``unsupported-algorithm`` where the signature cannot be checked (``verified`` is ``None``)."""
     if verified is None:
-        evidence["reason"] = f"the signature ({child.signature}, key {issuer.key}) cannot be checked"
+        return unverifiable(child, issuer)
+    evidence = {"subject": child.subject, "issuer": issuer.subject, "signature": child.signature}
     return Problem("bad-signature", child.sha256, evidence)
 
 

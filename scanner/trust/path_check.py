@@ -21,7 +21,7 @@ from scanner.x509.certificate import Certificate
 # known.
 CLOSED, COMPLETED, ROOT, LIMIT, UNKNOWN = range(5)
 # Links with these were only followed for want of better ones: the anchor above them vouches for nothing.
-_BROKEN_STEPS: Final = frozenset({"bad-signature", "issuer-unknown"})
+_BROKEN_STEPS: Final = frozenset({"bad-signature", "unsupported-algorithm", "issuer-unknown"})
 # Clients whose refusal alone is a warning (docs/causes.md)
 _NOT_MAINSTREAM: Final = frozenset({"gnutls"})
 

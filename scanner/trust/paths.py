@@ -11,7 +11,7 @@ The design:
 - A *link* is an issuer found for a certificate. Its name leads to candidates: anchors of the store, what the server
   sent, and only if those close no valid path, certificates of other hosts, of the shipped set, or fetched. A
   signature that verifies makes the link. If no candidate verifies, the likeliest one is followed all the same, and
-  the link has ``bad-signature`` as its problem.
+  the link has ``bad-signature`` as its problem, or ``unsupported-algorithm`` where that cannot be computed.
 - Paths are found breadth first: the two or three certificates of an honest chain come before any maze is walked. A
   path never visits one authority (name and key) twice, which ends every circle.
 - An ``IssuerPath`` is what is above a leaf. It depends neither on the leaf nor on the time, so all paths above an
@@ -39,8 +39,8 @@ from scanner.caching import PARSED, Cache
 from scanner.trust import certificate_rules as rules
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.link_problems import (
-    bad_signature,
     key_identifiers_match,
+    not_verified,
     other_certificate,
     other_key,
     other_spelling,
@@ -300,7 +300,9 @@ class PathBuilder:
             elif verified:
                 doubtful.append(Link(issuer, source, (other_key(child, issuer),)))
             elif matches and not spelled_otherwise:
-                failing.append(Link(issuer, source, (bad_signature(child, issuer, verified),)))
+                failing.append(Link(issuer, source, (not_verified(child, issuer, verified),)))
+                if verified is None:
+                    failing.insert(0, failing.pop())  # may be the issuer, and the others are not
         # OpenSSL and GnuTLS skip an issuer whose key identifier is not the one in the certificate, whatever its key
         # verifies.
         if cut:

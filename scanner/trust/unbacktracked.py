@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from scanner.trust.link_problems import bad_signature, key_identifiers_match
+from scanner.trust.link_problems import key_identifiers_match, not_verified
 from scanner.trust.path_check import CheckedPath
 from scanner.trust.paths import MAX_DEPTH, ChainContext, PathBuilder
 from scanner.trust.verdicts import Problem
@@ -159,7 +159,7 @@ def _problems_for(
     for child, issuer in pairwise(path):
         builder.budget.charge_signature(child, issuer)
         if (verified := builder.signed_by(child, issuer)) is not True:
-            return [bad_signature(child, issuer, verified)]
+            return [not_verified(child, issuer, verified)]
     last = path[-1]
     if last in context.store:
         return []  # a path of its own that was not looked at

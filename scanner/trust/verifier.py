@@ -29,6 +29,7 @@ from scanner.trust import certificate_rules as rules
 from scanner.trust import placeholders
 from scanner.trust import verifier_caches as limits
 from scanner.trust.chrome_store import chrome_problem, chrome_store
+from scanner.trust.client_algorithms import algorithm_problems
 from scanner.trust.client_limits import authority_as_server, client_limit_problems, no_digital_signature
 from scanner.trust.hostname import entry_for, match_name, matched
 from scanner.trust.intermediates import Intermediates
@@ -319,7 +320,11 @@ class ChainVerifier:
         if best is not None and best.notices:
             problems = (*best.notices, *problems)
         if trusted and best is not None:
-            problems = (*client_limit_problems(len(sent), best.certificates), *problems)
+            problems = (
+                *client_limit_problems(len(sent), best.certificates),
+                *self._algorithm_problems(search, best),
+                *problems,
+            )
             if refused is not None:
                 problems = (refused, *problems)
         return problems if dead_end is None else (dead_end, *problems)
@@ -339,6 +344,26 @@ class ChainVerifier:
             return None
         contexts = [context for context, path in paths.found if path.is_valid]
         return not_found_by_all(search.leaf, contexts, search.paths, self._builder, sent, at)
+
+    def _algorithm_problems(self, search: PathSearch, best: CheckedPath) -> tuple[Problem, ...]:
+        """Return what clients do not know on the best path, of those that do not accept another valid one."""
+        problems = tuple(algorithm_problems(best.certificates))
+        if not problems:
+            return ()
+        refusing = {client for problem in problems for client in problem.evidence["refused_by"]}
+        try:
+            for path in search.valid_paths():
+                refusing &= {
+                    client for problem in algorithm_problems(path) for client in problem.evidence["refused_by"]
+                }
+        except TooCostly:
+            pass  # what was found so far holds: further paths could only clear more clients
+        left = []
+        for problem in problems:
+            clients = [client for client in problem.evidence["refused_by"] if client in refusing]
+            if clients:
+                left.append(Problem(problem.code, problem.certificate, {**problem.evidence, "refused_by": clients}))
+        return tuple(left)
 
     def _against_path(
         self, search: PathSearch, sent: tuple[Certificate | None, ...], best: CheckedPath | None, at: float

@@ -1,19 +1,18 @@
 """X.509 certificates, as all rules see them.
 
 Their fields are read by ``certificate_fast``, or by ``certificate_exact`` where that one returns nothing.
-``cryptography`` parses each certificate as well (1.5 microseconds), so that its primitives can use what is accepted
-here; keys are loaded on demand. What is malformed in a certificate that can be read is listed in ``flaws``; what
-cannot be read at all is a ``CertificateError``.
+``cryptography`` only loads keys, on demand: its own parser of certificates refuses much that clients accept. What is
+malformed in a certificate that can be read is listed in ``flaws``; what cannot be read at all is a
+``CertificateError``.
 """
 
 from __future__ import annotations
 
-import warnings
 from binascii import b2a_base64
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from msgspec.structs import astuple
 
 from scanner.model.findings import CertificateRecord
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 # TLS allows 16 MiB; the largest certificates in use (thousands of names) have some 200 KiB.
 MAX_CERTIFICATE_BYTES: Final = 1 << 20
-# Go refuses longer RSA keys in TLS for what they cost; the longest in any public store have 4096 bits.
-MAX_KEY_BITS: Final = 8192
+# OpenSSL verifies with no longer RSA keys; the longest in any public store have 4096 bits.
+MAX_KEY_BITS: Final = 16_384
 
 
 class CertificateError(Exception):
@@ -40,7 +39,6 @@ class Certificate(Fields, eq=False, weakref=True):
 
     der: bytes
     sha256: str
-    _x509: x509.Certificate | None = None
     _public_key: CertificatePublicKeyTypes | None = None
     _self_signed: bool | None = None
     _subject_attributes: tuple[tuple[str, str], ...] | None = None
@@ -54,30 +52,11 @@ class Certificate(Fields, eq=False, weakref=True):
             fields = certificate_fast.read_untrusted(data) or certificate_exact.read_untrusted(data)
         except der.DerError as error:
             raise CertificateError(str(error)) from None
-        certificate = cls(*(*astuple(fields), data, sha256(data).hexdigest()))
-        # cryptography warns of these serial numbers, and the rest of such a certificate is worth looking at
-        if certificate.serial[0] != "-" and certificate.serial != "00":
-            _ = certificate.x509
-        return certificate
-
-    @property
-    def x509(self) -> x509.Certificate:
-        """The certificate as ``cryptography`` parses it; raises ``CertificateError`` if it refuses."""
-        if self._x509 is None:
-            try:
-                if self.serial.startswith("-") or self.serial == "00":
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore")
-                        self._x509 = x509.load_der_x509_certificate(self.der)
-                else:
-                    self._x509 = x509.load_der_x509_certificate(self.der)
-            except CRYPTOGRAPHY_ERRORS as error:
-                raise CertificateError(_one_line(error)) from None
-        return self._x509
+        return cls(*(*astuple(fields), data, sha256(data).hexdigest()))
 
     def release(self) -> None:
-        """Drop what ``cryptography`` has loaded, 2.3 KB beside the 4 of the rest: it is loaded again when it is asked for."""
-        self._x509 = self._public_key = None
+        """Drop the key as ``cryptography`` has loaded it: it is loaded again when it is asked for."""
+        self._public_key = None
 
     # --- what follows from the fields --------------------------------------------------------------
 
@@ -121,7 +100,7 @@ class Certificate(Fields, eq=False, weakref=True):
         """The subject's key; raises ``CertificateError`` if it is of an unknown kind or malformed."""
         if self._public_key is None:
             try:
-                self._public_key = (self._x509 or self.x509).public_key()
+                self._public_key = cast("CertificatePublicKeyTypes", load_der_public_key(self.spki_der))
             except CRYPTOGRAPHY_ERRORS as error:
                 raise CertificateError(f"public key: {_one_line(error)}") from None
         return self._public_key

@@ -45,7 +45,7 @@ _MINUTES: Final = {b"%02d" % minute: (minute * 60.0, f"{minute:02d}:") for minut
 _SECONDS: Final = {b"%02d" % second: (float(second), f"{second:02d}Z") for second in range(60)}
 _COMMON_NAME: Final = b"\x06\x03\x55\x04\x03"
 # A value of nothing else is the same text in PrintableString and UTF8String, and needs no escape (RFC 4514).
-_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_*"
+_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-*"
 _NAMES_OID: Final = b"\x06\x03" + extensions.SUBJECT_ALT_NAME
 # A key identifier of 20 bytes, in two OCTET STRINGs: the extension's and its own
 _SHA1_KEY_ID: Final = b"\x06\x03" + extensions.SUBJECT_KEY_IDENTIFIER + b"\x04\x16\x04\x14"
@@ -60,8 +60,8 @@ _KEY_BEGIN: Final = 23  # bytes that tell the usual keys apart
 _KEYS: Final[dict[bytes, tuple[int, bytes, int, str, int | None, str]]] = {
     bytes.fromhex(begin): (length, bytes.fromhex(middle), highest, *key)
     for begin, length, middle, highest, key in (
-        ("3059301306072a8648ce3d020106082a8648ce3d030107", 91, "034200", 0, ("ec", 256, "ec:P-256")),
-        ("3076301006072a8648ce3d020106052b81040022036200", 120, "", 0, ("ec", 384, "ec:P-384")),
+        ("3059301306072a8648ce3d020106082a8648ce3d030107", 91, "03420004", 0, ("ec", 256, "ec:P-256")),
+        ("3076301006072a8648ce3d020106052b81040022036200", 120, "04", 0, ("ec", 384, "ec:P-384")),
         ("30820122300d06092a864886f70d01010105000382010f", 294, "003082010a0282010100", 33, ("rsa", 2048, "rsa:2048")),
         ("308201a2300d06092a864886f70d01010105000382018f", 422, "003082018a0282018100", 33, ("rsa", 3072, "rsa:3072")),
         ("30820222300d06092a864886f70d01010105000382020f", 550, "003082020a0282020100", 33, ("rsa", 4096, "rsa:4096")),
@@ -80,13 +80,17 @@ _READERS: Final[dict[bytes, tuple[int, Any]]] = {
     extensions.AUTHORITY_KEY_IDENTIFIER: (_AUTHORITY, extensions.authority_key_untrusted),
     extensions.AUTHORITY_INFO_ACCESS: (_ACCESS, extensions.information_access_untrusted),
     extensions.SUBJECT_KEY_IDENTIFIER: (_KEY_ID, extensions.subject_key_identifier_untrusted),
+    extensions.CRL_DISTRIBUTION_POINTS: (_OTHER, extensions.check_distribution_points_untrusted),
+    extensions.TLS_FEATURE: (_OTHER, extensions.demands_staple_untrusted),
 }
 
 
 def _block_untrusted(block: bytes) -> tuple[bytes, tuple[bool, bytes], int, Any]:
     """Read one Extension: (identifier, (critical, content of extnValue), kind, value)."""
     start, stop = der.whole_untrusted(block, der.SEQUENCE, "extension")
-    oid, critical, value = extensions.one_untrusted(block, start, stop)
+    oid, critical, value, flaw = extensions.one_untrusted(block, start, stop)
+    if flaw is not None:
+        raise der.DerError(flaw)
     if oid == extensions.NAME_CONSTRAINTS or oid == extensions.SUBJECT_ALT_NAME:
         raise der.DerError("an extension that is not read here")
     if critical and (oid in extensions.NEVER_CRITICAL or oid not in extensions.UNDERSTOOD_WHEN_CRITICAL):
@@ -111,9 +115,9 @@ def read_untrusted(data: bytes) -> Fields | None:
         if not data[2] or not data[6] or 4 + (data[2] << 8 | data[3]) != size or not 0 < length < 128 or first > 127:
             return None
         stop = 15 + length
-        serial = data[15 if first or length == 1 else 16 : stop].hex()
-        if serial == "00":
+        if not first and length > 1 and data[16] < 128:
             return None
+        serial = data[15 if first or length == 1 else 16 : stop].hex()
 
         # the algorithm, inside and outside, and the signature
         at = stop
@@ -153,6 +157,8 @@ def read_untrusted(data: bytes) -> Fields | None:
         second, second_text = _SECONDS[data[at + 14 : at + 16]]
         not_before = day + hour + minute + second
         not_before_text = date + hour_text + minute_text + second_text
+        if not_before < 0:
+            return None
         day, date = day_untrusted(data[at + 19 : at + 25])
         hour, hour_text = _HOURS[data[at + 25 : at + 27]]
         minute, minute_text = _MINUTES[data[at + 27 : at + 29]]
@@ -250,14 +256,16 @@ def read_untrusted(data: bytes) -> Fields | None:
                 while at < stop and data[at] == 0x82 and (length := data[at + 1]) < 128 and len(texts) < most:
                     texts.append(data[at + 2 : at + 2 + length].decode("ascii"))
                     at += 2 + length
-                if at == stop:
+                if at == stop and texts:
                     names = GeneralNames(san := tuple(texts), (), (), san)
                 else:
                     names = extensions.subject_alt_name_untrusted(value)
                     if names.flaw:
                         return None
             elif last == 1 and data[at : at + 12] == _TIMESTAMPS_OID:
-                found[_TIMESTAMPS] = False, data[filling(data, at + 12, stop, der.OCTET_STRING) : stop]
+                at = filling(data, at + 12, stop, der.OCTET_STRING)
+                filling(data, at, stop, der.OCTET_STRING)
+                found[_TIMESTAMPS] = False, data[at:stop]
             else:
                 read = _known_block_untrusted if stop - begin <= _LONGEST_BLOCK else _block_untrusted
                 oid, entry, kind, meaning = read(data[begin:stop])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
 
 from scanner.caching import bounded_memo
-from scanner.x509 import der
+from scanner.x509 import der, malformations
 from scanner.x509.distinguished import NameText
 from scanner.x509.extensions import AuthorityKey, GeneralNames
 from scanner.x509.name_constraints import NameConstraints
@@ -72,6 +74,7 @@ _CURVES: Final = {
         "1.3.36.3.3.2.8.1.1.7": ("brainpoolP256r1", 256),
         "1.3.36.3.3.2.8.1.1.11": ("brainpoolP384r1", 384),
         "1.3.36.3.3.2.8.1.1.13": ("brainpoolP512r1", 512),
+        "1.2.156.10197.1.301": ("SM2", 256),
         # SEC 2 and RFC 5639: no client accepts these, and the small ones are weak too
         "1.3.36.3.3.2.8.1.1.1": ("brainpoolP160r1", 160),
         "1.3.36.3.3.2.8.1.1.3": ("brainpoolP192r1", 192),
@@ -178,7 +181,34 @@ def day_untrusted(digits: bytes) -> tuple[float, str]:
     return seconds, f"{'19' if text >= '50' else '20'}{text[:2]}-{text[2:4]}-{text[4:]}"
 
 
-def validity_untrusted(encoded: bytes) -> tuple[float, float, str, str]:
+# A time as BER has it (X.680 sections 46 and 47): to the minute or the second, with a fraction, an offset from UTC
+_BER_TIME: Final = re.compile(rb"(\d{10}|\d{12})(\d\d)?([.,]\d{1,9})?(Z|[+-](?:0\d|1[0-4])[0-5]\d)")
+
+
+def _plain_time_untrusted(tag: int, content: bytes, flaws: list[str]) -> tuple[int, bytes]:
+    """Return a time as RFC 5280 has it, from one that BER allows as well; say so in ``flaws``."""
+    year = {der.UTC_TIME: 2, der.GENERALIZED_TIME: 4}.get(tag, 0)
+    digits = year + 8
+    found = _BER_TIME.fullmatch(content)
+    if found is None or (len(content) == digits + 3 and content[-1:] == b"Z") or not content[:digits].isdigit():
+        return tag, content
+    minutes, rest = content[:digits], content[digits:]
+    seconds = rest[:2] if rest[:2].isdigit() else b""
+    zone = found[4]
+    if not seconds:
+        flaws.append(malformations.NO_SECONDS)
+    if zone != b"Z" or found[3]:
+        flaws.append(malformations.TIME_OFFSET)
+    century = b"" if year == 4 else b"19" if minutes >= b"50" else b"20"
+    text = (century + minutes + (seconds or b"00") + zone.replace(b"Z", b"+0000")).decode("ascii")
+    try:
+        moment = datetime.strptime(text, "%Y%m%d%H%M%S%z").astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise der.DerError("a date that is in no calendar") from None
+    return der.GENERALIZED_TIME, f"{moment.year:04}{moment:%m%d%H%M%S}Z".encode("ascii")
+
+
+def validity_untrusted(encoded: bytes, flaws: list[str]) -> tuple[float, float, str, str]:
     """Decode a Validity (RFC 5280 section 4.1.2.5): both times as epoch seconds, then as ISO text."""
     if len(encoded) > 64:
         raise der.DerError("validity: longer than two times")
@@ -191,8 +221,9 @@ def validity_untrusted(encoded: bytes) -> tuple[float, float, str, str]:
     for tag, at, end in times:
         if tag not in (der.UTC_TIME, der.GENERALIZED_TIME):
             raise der.DerError("validity: something that is not a time")
-        seconds.append(time_untrusted(tag, encoded[at:end]))
-        text = encoded[at:end].decode("ascii")
+        tag, content = _plain_time_untrusted(tag, encoded[at:end], flaws)
+        seconds.append(time_untrusted(tag, content))
+        text = content.decode("ascii")
         if tag == der.UTC_TIME:
             text = ("19" if text >= "50" else "20") + text
         texts.append(f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:12]}:{text[12:14]}Z")
@@ -208,21 +239,26 @@ def key_untrusted(spki: bytes, flaws: list[str]) -> tuple[str, int | None, str]:
     algorithm_start, algorithm_stop = der.expect_untrusted(spki, start, stop, der.SEQUENCE, "key algorithm")
     oid_start, oid_stop = der.expect_untrusted(spki, algorithm_start, algorithm_stop, der.OID, "key algorithm")
     bits_start, bits_stop = der.expect_untrusted(spki, algorithm_stop, stop, der.BIT_STRING, "key")
+    _, key = der.bits_untrusted(spki, bits_start, bits_stop)
     oid = spki[oid_start:oid_stop]
     if oid == _EC:
         if oid_stop == algorithm_stop:
             raise der.DerError("key: an elliptic curve key without its curve")
         tag, curve_start, curve_stop = der.header_untrusted(spki, oid_stop, algorithm_stop)
         if tag != der.OID:
-            flaws.append("the elliptic curve is spelled out instead of named")
+            flaws.append(malformations.EXPLICIT_CURVE)
             return "ec", None, "ec:explicit"
+        form = malformations.POINT_FORMS.get(key[:1])
+        if form is not None:
+            flaws.append(form)
         name, bits = _CURVES.get(spki[curve_start:curve_stop], (None, None))
         if name is None:
             name = der.oid_untrusted(spki[curve_start:curve_stop])
         return "ec", bits, f"ec:{name}"
     if oid in (_RSA, _RSA_PSS):
         kind = "rsa" if oid == _RSA else "rsa-pss"
-        _, key = der.bits_untrusted(spki, bits_start, bits_stop)
+        if oid == _RSA and oid_stop == algorithm_stop:
+            flaws.append(malformations.RSA_WITHOUT_NULL)
         key_start, key_stop = der.whole_untrusted(key, der.SEQUENCE, "RSA key")
         modulus_start, modulus_stop = der.expect_untrusted(key, key_start, key_stop, der.INTEGER, "RSA modulus")
         length = int.from_bytes(key[modulus_start:modulus_stop], "big").bit_length()

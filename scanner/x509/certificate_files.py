@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.x509 import InvalidVersion
 
 from scanner.errors import TlsweepError
 from scanner.x509 import der
@@ -56,7 +57,7 @@ def _pkcs7_untrusted(content: bytes) -> tuple[bytes, ...]:
             warnings.simplefilter("ignore")  # it warns of BER, which many tools write here
             certificates = pkcs7.load_der_pkcs7_certificates(content)
         return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
-    except CRYPTOGRAPHY_ERRORS:  # one certificate in it may be enough
+    except (*CRYPTOGRAPHY_ERRORS, InvalidVersion):  # one certificate in it may be enough
         return ()
 
 

@@ -123,6 +123,13 @@ def boolean_untrusted(data: bytes, start: int, stop: int) -> bool:
     return data[start] == 0xFF
 
 
+def lenient_boolean_untrusted(data: bytes, start: int, stop: int) -> tuple[bool, bool]:
+    """Decode the content of a BOOLEAN as BER has it (X.690 section 8.2): (value, whether it is DER)."""
+    if stop - start != 1:
+        raise DerError("a BOOLEAN that is not one byte")
+    return data[start] != 0, data[start] in (0, 0xFF)
+
+
 def integer_untrusted(data: bytes, start: int, stop: int, most: int = MAX_INTEGER_BYTES) -> int:
     """Decode the content of an INTEGER of at most ``most`` bytes, in its shortest form (X.690 section 8.3)."""
     if stop == start:

@@ -31,6 +31,7 @@ OIDS: Final = {
         "inhibitAnyPolicy": "2.5.29.54",
         "authorityInfoAccess": "1.3.6.1.5.5.7.1.1",
         "tlsFeature": "1.3.6.1.5.5.7.1.24",
+        "signedCertificateTimestamps": "1.3.6.1.4.1.11129.2.4.2",
         "netscapeCertType": "2.16.840.1.113730.1.1",
         "ipAddrBlocks": "1.3.6.1.5.5.7.1.7",
         "autonomousSysIds": "1.3.6.1.5.5.7.1.8",
@@ -107,6 +108,28 @@ _USAGES: Final = {
 _AD_OCSP: Final = der.encoded_oid("1.3.6.1.5.5.7.48.1")
 _AD_CA_ISSUERS: Final = der.encoded_oid("1.3.6.1.5.5.7.48.2")
 
+# What is said of extensions that are there twice; OpenSSL and Firefox look at neither of all others.
+_TWICE: Final = {
+    **{
+        OIDS[name]: malformations.OWN_TWICE
+        for name in (
+            "keyUsage",
+            "subjectAltName",
+            "basicConstraints",
+            "nameConstraints",
+            "cRLDistributionPoints",
+            "authorityKeyIdentifier",
+            "extKeyUsage",
+        )
+    },
+    SUBJECT_KEY_IDENTIFIER: malformations.KEY_ID_TWICE,
+    AUTHORITY_INFO_ACCESS: malformations.PKIX_TWICE,
+    OIDS["certificatePolicies"]: malformations.PKIX_TWICE,
+}
+# Go and GnuTLS read the numbers of an identifier as 31 bits. Larger ones are UUIDs (2.25), of some 20 bytes.
+_LARGEST_ARC: Final = (1 << 31) - 1
+_SHORT_OID: Final = 12
+
 # A pathLenConstraint of more is this one: findings hold 64 bits.
 LONGEST_PATH: Final = 1 << 63
 # Nothing defined has more than about 20 extensions.
@@ -162,25 +185,36 @@ def split_untrusted(data: bytes, at: int, end: int, found_flaws: list[str]) -> d
         count += 1
         if count > MAX_EXTENSIONS:
             raise der.DerError(f"extensions: more than {MAX_EXTENSIONS}")
-        oid, critical, value = one_untrusted(data, at, end)
+        oid, critical, value, flaw = one_untrusted(data, at, end)
+        if flaw is not None:
+            found_flaws.append(flaw)
         if oid in found:
-            found_flaws.append(f"extension {der.oid_untrusted(oid)} is there twice")
+            found_flaws.append(f"extension {der.oid_untrusted(oid)}, {_TWICE.get(oid, malformations.TWICE)}")
             continue
         found[oid] = critical, value
     return found
 
 
-def one_untrusted(data: bytes, at: int, end: int) -> tuple[bytes, bool, bytes]:
-    """Read the content of one Extension: (identifier, critical, content of extnValue)."""
+def one_untrusted(data: bytes, at: int, end: int) -> tuple[bytes, bool, bytes, str | None]:
+    """Read the content of one Extension: (identifier, critical, content of extnValue, flaw)."""
     oid_start, oid_stop = der.expect_untrusted(data, at, end, der.OID, "extensions: identifier")
     tag, value_start, value_stop = der.header_untrusted(data, oid_stop, end)
-    critical = False
+    critical, flaw = False, None
     if tag == der.BOOLEAN:
-        critical = der.boolean_untrusted(data, value_start, value_stop)
+        critical, is_der = der.lenient_boolean_untrusted(data, value_start, value_stop)
+        if not is_der:
+            flaw = f"critical is {malformations.BOOLEAN}"
+        elif not critical:
+            flaw = malformations.EXPLICIT_FALSE
         tag, value_start, value_stop = der.header_untrusted(data, value_stop, end)
     if tag != der.OCTET_STRING or value_stop != end:
         raise der.DerError("extensions: no OCTET STRING where the value belongs")
-    return data[oid_start:oid_stop], critical, data[value_start:value_stop]
+    oid = data[oid_start:oid_stop]
+    if b"\x80" in oid or oid[-1:] > b"\x7f":
+        der.oid_untrusted(oid)  # may have a padded number, or its end is missing
+    if len(oid) > _SHORT_OID and any(int(arc) > _LARGEST_ARC for arc in der.oid_untrusted(oid).split(".")):
+        flaw = malformations.LARGE_ARC
+    return oid, critical, data[value_start:value_stop], flaw
 
 
 def half_understood(critical: Collection[bytes]) -> dict[str, list[str]]:
@@ -190,14 +224,16 @@ def half_understood(critical: Collection[bytes]) -> dict[str, list[str]]:
     return {"extensions": [dotted for dotted, _ in found], "refused_by": sorted(refusing)} if found else {}
 
 
-def basic_constraints_untrusted(value: bytes) -> tuple[bool, int | None]:
-    """Read basicConstraints: (cA, pathLenConstraint)."""
+def basic_constraints_untrusted(value: bytes, flaws: list[str] | None = None) -> tuple[bool, int | None]:
+    """Read basicConstraints: (cA, pathLenConstraint). What BER allows is added to ``flaws``, without which it is an error."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "basicConstraints")
     is_ca, length = False, None
     fields = der.children_untrusted(value, start, stop)
     if fields and fields[0][0] == der.BOOLEAN:
         _, at, end = fields.pop(0)
-        is_ca = der.boolean_untrusted(value, at, end)
+        is_ca, is_der = der.lenient_boolean_untrusted(value, at, end)
+        if not is_der:
+            _add(f"basicConstraints: {malformations.BOOLEAN}", flaws)
     if fields and fields[0][0] == der.INTEGER:
         _, at, end = fields.pop(0)
         length = min(der.integer_untrusted(value, at, end, end - at), LONGEST_PATH)
@@ -208,15 +244,26 @@ def basic_constraints_untrusted(value: bytes) -> tuple[bool, int | None]:
     return is_ca, length
 
 
-def key_usage_untrusted(value: bytes) -> int:
-    """Read keyUsage as a mask."""
+def key_usage_untrusted(value: bytes, flaws: list[str] | None = None) -> int:
+    """Read keyUsage as a mask. Unused bits that are set are added to ``flaws``, without which they are an error."""
     start, stop = der.whole_untrusted(value, der.BIT_STRING, "keyUsage")
-    _, bits = der.bits_untrusted(value, start, stop)
+    if flaws is not None and stop - start > 1 and value[start] < 8 and value[stop - 1] & ((1 << value[start]) - 1):
+        flaws.append(malformations.USAGE_BITS)
+        clean = value[start : stop - 1] + bytes((value[stop - 1] & ~((1 << value[start]) - 1),))
+        _, bits = der.bits_untrusted(clean, 0, len(clean))
+    else:
+        _, bits = der.bits_untrusted(value, start, stop)
     mask = 0
     for place in range(min(len(bits) * 8, len(KEY_USAGE_NAMES))):
         if bits[place >> 3] & 0x80 >> (place & 7):
             mask |= 1 << place
     return mask
+
+
+def _add(flaw: str, flaws: list[str] | None) -> None:
+    if flaws is None:
+        raise der.DerError(flaw)
+    flaws.append(flaw)
 
 
 def extended_key_usage_untrusted(value: bytes) -> tuple[str, ...]:
@@ -268,11 +315,35 @@ def subject_alt_name_untrusted(value: bytes) -> GeneralNames:
                 texts.append("{}.{}.{}.{}".format(*content) if len(content) == 4 else _address_text(content))
             else:
                 flaw = f"{malformations.ADDRESS_LENGTH} {len(content)} bytes"
-        elif 0x80 <= tag <= 0x88 or 0xA0 <= tag <= 0xA8:
-            others.append((tag, content))
         else:
-            raise der.DerError(f"subjectAltName: tag 0x{tag:02x} is no GeneralName")
+            others.append((tag, content))
+            flaw = _other_name_flaw(tag, content) or flaw
+    if not count:
+        flaw = malformations.NO_NAMES_IN_IT
     return GeneralNames(tuple(dns), tuple(ips), tuple(others), tuple(texts), flaw, start < stop)
+
+
+def _other_name_flaw(tag: int, content: bytes) -> str | None:
+    """Return what is malformed in a GeneralName that is neither a dNSName nor an iPAddress."""
+    if tag in (0x81, 0x86):
+        return None if content.isascii() else malformations.NAME_NOT_ASCII
+    flaw = malformations.BROKEN_OTHER_NAME if tag in (0x88, 0xA0, 0xA5) else malformations.BROKEN_NAME
+    try:
+        if tag == 0x88:
+            der.oid_untrusted(content)
+        elif tag == 0xA0:
+            _, stop = der.expect_untrusted(content, 0, len(content), der.OID, "otherName")
+            der.expect_untrusted(content, stop, len(content), 0xA0, "otherName")
+        elif tag == 0xA4:
+            der.whole_untrusted(content, der.SEQUENCE, "directoryName")
+        elif tag == 0xA5:
+            children = der.children_untrusted(content, 0, len(content))
+            return malformations.EDI_NAME if children and children[-1][0] == 0xA1 else flaw
+        elif tag != 0xA3:
+            return flaw
+    except der.DerError:
+        return flaw
+    return None
 
 
 def _address_text(content: bytes) -> str:
@@ -308,9 +379,13 @@ def subject_key_identifier_untrusted(value: bytes) -> bytes:
     return value[start:stop]
 
 
-def information_access_untrusted(value: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Read authorityInfoAccess: (caIssuers URLs, OCSP URLs)."""
+def information_access_untrusted(
+    value: bytes, flaws: list[str] | None = None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read authorityInfoAccess: (caIssuers URLs, OCSP URLs). If it is empty, ``flaws`` says so, without which that is an error."""
     start, stop = der.whole_untrusted(value, der.SEQUENCE, "authorityInfoAccess")
+    if start == stop:
+        _add(malformations.EMPTY_ACCESS, flaws)
     issuers: list[str] = []
     ocsp: list[str] = []
     for _ in range(MAX_DESCRIPTIONS):
@@ -335,7 +410,7 @@ def information_access_untrusted(value: bytes) -> tuple[tuple[str, ...], tuple[s
 
 def distribution_points_untrusted(value: bytes) -> tuple[tuple[tuple[int, bytes], ...], ...]:
     """Read cRLDistributionPoints: for each point the GeneralNames of its fullName, as (tag, content)."""
-    start, stop = der.whole_untrusted(value, der.SEQUENCE, "cRLDistributionPoints")
+    start, stop = der.expect_untrusted(value, 0, len(value), der.SEQUENCE, "cRLDistributionPoints")
     points: list[tuple[tuple[int, bytes], ...]] = []
     while start < stop and len(points) < MAX_DESCRIPTIONS:
         _, point_start, point_stop = der.header_untrusted(value, start, stop)
@@ -350,6 +425,22 @@ def distribution_points_untrusted(value: bytes) -> tuple[tuple[tuple[int, bytes]
                     names += [(kind, value[low:high]) for kind, low, high in kinds[:MAX_DESCRIPTIONS]]
         points.append(tuple(names))
     return tuple(points)
+
+
+def check_distribution_points_untrusted(value: bytes, flaws: list[str] | None = None) -> None:
+    """Add to ``flaws`` what clients refuse in cRLDistributionPoints, without which that is an error."""
+    name = "cRLDistributionPoints"
+    start, stop = der.expect_untrusted(value, 0, len(value), der.SEQUENCE, name)
+    for tag, point_start, point_stop in der.children_untrusted(value, start, stop):
+        if tag != der.SEQUENCE:
+            raise der.DerError(f"{name}: a point that is not a sequence")
+        fields = der.children_untrusted(value, point_start, point_stop)
+        named = [(at, end) for kind, at, end in fields if kind == 0xA0]
+        if not named and all(kind != 0xA2 for kind, _, _ in fields):
+            _add(malformations.EMPTY_POINT, flaws)
+        for at, end in named:
+            if any(kind == 0xA1 for kind, _, _ in der.children_untrusted(value, at, end)):
+                _add(malformations.RELATIVE_POINT, flaws)
 
 
 def points_of(value: bytes | None) -> tuple[tuple[tuple[int, bytes], ...], ...]:

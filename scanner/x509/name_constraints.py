@@ -394,7 +394,7 @@ def _add_network_untrusted(content: bytes, side: Subtrees, flaws: dict[str, None
 
 def _add_domain_untrusted(content: bytes, side: Subtrees, flaws: dict[str, None]) -> None:
     if not content.isascii():
-        raise der.DerError("nameConstraints: a dNSName that is not ASCII")
+        raise der.DerError(f"{malformations.CONSTRAINT_NOT_A_DOMAIN} not ASCII")
     domain = content.decode("ascii").lower()
     if not domain:
         side.all_dns = True
@@ -403,7 +403,7 @@ def _add_domain_untrusted(content: bytes, side: Subtrees, flaws: dict[str, None]
     has_final_dot = bare.endswith(".")
     bare = bare.removesuffix(".")
     if not _is_host_name(bare) or bare.startswith("*"):
-        raise der.DerError("nameConstraints: a dNSName that is no domain")
+        raise der.DerError(f"{malformations.CONSTRAINT_NOT_A_DOMAIN} no domain")
     if has_final_dot:
         flaws[malformations.CONSTRAINT_WITH_FINAL_DOT] = None
         side.dotted.add(bare)

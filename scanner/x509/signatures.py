@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.x509 import InvalidVersion
 from msgspec import Struct
 
 from scanner.x509 import der
@@ -32,7 +31,9 @@ class _Hash:
     __slots__ = ("ecdsa", "mgf1", "new", "prehashed")
 
     def __init__(self, algorithm: hashes.HashAlgorithm) -> None:
-        self.new: Any = getattr(hashlib, algorithm.name.replace("-", "_"))
+        name = algorithm.name.replace("-", "_")
+        # SHA-512/256 has no function of its own
+        self.new: Any = getattr(hashlib, name, None) or partial(hashlib.new, name)
         if algorithm.name in _WEAK_HASHES:
             # a system may refuse to compute these for security; here they only tell what somebody signed
             self.new = partial(self.new, usedforsecurity=False)
@@ -51,6 +52,7 @@ _HASHES: Final = {
         hashes.SHA256(),
         hashes.SHA384(),
         hashes.SHA512(),
+        hashes.SHA512_256(),
         hashes.SHA3_256(),
         hashes.SHA3_384(),
         hashes.SHA3_512(),
@@ -64,9 +66,12 @@ _KEY_CLASSES: Final[dict[str, type[object]]] = {
     "dsa": dsa.DSAPublicKey,
     "ed25519": ed25519.Ed25519PublicKey,
     "ed448": ed448.Ed448PublicKey,
+    "ml-dsa-44": mldsa.MLDSA44PublicKey,
+    "ml-dsa-65": mldsa.MLDSA65PublicKey,
+    "ml-dsa-87": mldsa.MLDSA87PublicKey,
 }
-# Those that hash by themselves what they sign
-_EDWARDS: Final = frozenset({"ed25519", "ed448"})
+# Those that hash by themselves what they sign: RFC 8410 and RFC 9881, whose parameters must be absent
+_WITHOUT_HASH: Final = frozenset({"ed25519", "ed448", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87"})
 
 _ALGORITHMS: Final = {
     der.encoded_oid(oid): row
@@ -96,6 +101,9 @@ _ALGORITHMS: Final = {
         "2.16.840.1.101.3.4.3.2": ("dsa-with-sha256", "dsa", "sha256"),
         "1.3.101.112": ("ed25519", "ed25519", None),
         "1.3.101.113": ("ed448", "ed448", None),
+        "2.16.840.1.101.3.4.3.17": ("ml-dsa-44", "ml-dsa-44", None),
+        "2.16.840.1.101.3.4.3.18": ("ml-dsa-65", "ml-dsa-65", None),
+        "2.16.840.1.101.3.4.3.19": ("ml-dsa-87", "ml-dsa-87", None),
     }.items()
 }
 _PSS: Final = der.encoded_oid("1.2.840.113549.1.1.10")
@@ -108,11 +116,38 @@ _PSS_HASHES: Final = {
         "2.16.840.1.101.3.4.2.1": "sha256",
         "2.16.840.1.101.3.4.2.2": "sha384",
         "2.16.840.1.101.3.4.2.3": "sha512",
+        "2.16.840.1.101.3.4.2.6": "sha512-256",
     }.items()
 }
 
-# What ``cryptography`` raises for keys and certificates that it does not take
-CRYPTOGRAPHY_ERRORS: Final = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, InternalError, InvalidVersion)
+# What ``cryptography`` raises for keys that it does not take
+CRYPTOGRAPHY_ERRORS: Final = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, InternalError)
+
+# Known by name only
+SM2_WITH_SM3: Final = "SM2-with-SM3"
+_NAMES: Final = {
+    der.encoded_oid(oid): name
+    for oid, name in {
+        "1.2.156.10197.1.501": SM2_WITH_SM3,
+        "1.2.643.2.2.3": "GOST-R-34.10-2001",
+        "1.2.643.7.1.1.3.2": "GOST-R-34.10-2012-256",
+        "1.2.643.7.1.1.3.3": "GOST-R-34.10-2012-512",
+        "1.2.840.113549.1.1.15": "sha512-224WithRSAEncryption",
+        "1.2.840.113549.1.1.16": "sha512-256WithRSAEncryption",
+        "2.16.840.1.101.3.4.3.13": "rsassa-pkcs1v15-sha3-224",
+        "2.16.840.1.101.3.4.3.9": "ecdsa-with-SHA3-224",
+    }.items()
+}
+
+# In the name of an algorithm whose parameters are neither absent nor NULL, or NULL where they must be absent
+WITH_PARAMETERS: Final = " with parameters"
+# Forms of RSASSA-PSS-params that mean the same as the usual one: a default that is written down, a hash without NULL
+WITH_TRAILER: Final = " with its trailer field"
+WITHOUT_NULL: Final = " without NULL for its hash"
+
+# RSASSA-PSS as RFC 8446 section 4.2.3 has it, which all clients take: a hash, the same one for the mask, and a salt of
+# its length.
+_PSS_IN_TLS: Final = {"sha256": 32, "sha384": 48, "sha512": 64}
 
 # A salt longer than the largest key in use could hold is a mistake or a trick.
 _MAX_SALT: Final = 2048
@@ -122,6 +157,7 @@ class SignatureAlgorithm(Struct, frozen=True):
     """How something was signed. ``kind`` is the kind of key that it needs, or None for an algorithm not known here.
 
     ``hash`` is None where the key decides it. RSA with a ``mask_hash`` is RSASSA-PSS, and without it PKCS #1 v1.5.
+    Parameters that are not the usual ones are in ``name``.
     """
 
     name: str
@@ -139,10 +175,13 @@ class SignatureAlgorithm(Struct, frozen=True):
 def _pss_untrusted(data: bytes, at: int, end: int) -> SignatureAlgorithm:
     """Decode RSASSA-PSS-params (RFC 4055 section 3.1), where absent fields mean SHA-1 and a salt of 20."""
     hash_name, mask_hash, salt = "sha1", "sha1", 20
+    form = ""
     if at < end:
         start, stop = der.expect_untrusted(data, at, end, der.SEQUENCE, "PSS parameters")
         for tag, inner_start, inner_stop in der.children_untrusted(data, start, stop):
             if tag == 0xA0:
+                if data[inner_stop - 2 : inner_stop] != b"\x05\x00":
+                    form = WITHOUT_NULL
                 hash_name = _hash_untrusted(data, inner_start, inner_stop)
             elif tag == 0xA1:
                 mgf_start, mgf_stop = der.expect_untrusted(data, inner_start, inner_stop, der.SEQUENCE, "PSS mask")
@@ -153,9 +192,19 @@ def _pss_untrusted(data: bytes, at: int, end: int) -> SignatureAlgorithm:
             elif tag == 0xA2:
                 salt_start, salt_stop = der.expect_untrusted(data, inner_start, inner_stop, der.INTEGER, "PSS salt")
                 salt = der.integer_untrusted(data, salt_start, salt_stop)
+            elif tag == 0xA3:
+                field_start, field_stop = der.expect_untrusted(
+                    data, inner_start, inner_stop, der.INTEGER, "PSS trailer"
+                )
+                if der.integer_untrusted(data, field_start, field_stop) != 1:
+                    raise der.DerError("PSS parameters: a trailer that is not 0xbc")
+                form = WITH_TRAILER
     if not 0 <= salt <= _MAX_SALT:
         raise der.DerError("PSS parameters: an impossible salt length")
-    return SignatureAlgorithm(f"rsassa-pss-{hash_name}", "rsa", hash_name, salt, mask_hash)
+    name = f"rsassa-pss-{hash_name}"
+    if hash_name != "sha1" and (mask_hash != hash_name or _PSS_IN_TLS.get(hash_name) != salt):
+        name += f" with MGF1 {mask_hash} and a salt of {salt} bytes"
+    return SignatureAlgorithm(name + form, "rsa", hash_name, salt, mask_hash)
 
 
 def _hash_untrusted(data: bytes, at: int, end: int) -> str:
@@ -169,12 +218,13 @@ def _hash_untrusted(data: bytes, at: int, end: int) -> str:
 
 def _identifiers() -> Iterator[tuple[bytes, SignatureAlgorithm]]:
     for oid, row in _ALGORITHMS.items():
-        for parameters in (b"", b"\x05\x00"):
+        for parameters in (b"", b"\x05\x00") if row[1] == "rsa" else (b"",):
             content = bytes((der.OID, len(oid))) + oid + parameters
             yield bytes((der.SEQUENCE, len(content))) + content, SignatureAlgorithm(*row)
 
 
-# AlgorithmIdentifiers as nearly all certificates have them, the parameters absent or NULL
+# AlgorithmIdentifiers as nearly all certificates have them. RFC 4055 wants NULL for RSA, and no client minds if it is
+# absent; RFC 5758, 8410 and 9881 want the parameters absent for all others.
 COMMON_IDENTIFIERS: Final = dict(_identifiers())
 
 
@@ -193,13 +243,26 @@ def algorithm_untrusted(identifier: bytes) -> SignatureAlgorithm:
             return SignatureAlgorithm("rsassa-pss", None, None)
     row = _ALGORITHMS.get(oid)
     if row is None:
-        return SignatureAlgorithm(der.oid_untrusted(oid), None, None)
-    return SignatureAlgorithm(*row)
+        return SignatureAlgorithm(_NAMES.get(oid) or der.oid_untrusted(oid), None, None)
+    return SignatureAlgorithm(row[0] + WITH_PARAMETERS, *row[1:])
+
+
+def pss_key_allows(spki: bytes, algorithm: SignatureAlgorithm) -> bool:
+    """Return whether the parameters of an RSASSA-PSS key (RFC 4055 section 3.3) allow signatures of this algorithm."""
+    try:
+        start, stop = der.whole_untrusted(spki, der.SEQUENCE, "subjectPublicKeyInfo")
+        at, end = der.expect_untrusted(spki, start, stop, der.SEQUENCE, "key algorithm")
+        _, at = der.expect_untrusted(spki, at, end, der.OID, "key algorithm")
+        allowed = _pss_untrusted(spki, at, end) if at < end else algorithm
+    except der.DerError:
+        return False
+    same = (allowed.hash, allowed.mask_hash) == (algorithm.hash, algorithm.mask_hash)
+    return same and allowed.salt_length <= algorithm.salt_length
 
 
 @cache  # these classes are abstract and take three calls to recognise theirs, of which there are a dozen
 def key_kind(key_class: type) -> str | None:
-    """Return "ec", "rsa", "dsa", "ed25519" or "ed448" for a class of keys, or None where its signatures are not known here."""
+    """Return the kind ("ec", "rsa", "ml-dsa-65", ...) of a class of keys, or None where its signatures are not known here."""
     return next((kind for kind, base in _KEY_CLASSES.items() if issubclass(key_class, base)), None)
 
 
@@ -208,7 +271,7 @@ def verify_signature(
 ) -> bool | None:
     """Return whether ``key`` made ``signature`` over ``signed``, or None where that cannot be checked here."""
     kind, hash = algorithm.kind, _HASHES.get(algorithm.hash or "")
-    if kind is None or (hash is None and kind not in _EDWARDS):
+    if kind is None or (hash is None and kind not in _WITHOUT_HASH):
         return None
     if key_kind(type(key)) != kind:
         return False

@@ -33,6 +33,7 @@ WORKS_WITH_OPENSSL = {
     "no-forward-secrecy": "TLSv1.2",
     "no-shared-group": "TLSv1.3",
     "ed25519": "TLSv1.3",
+    "strict-about-alpn": "TLSv1.3",
 }
 
 ALERTS = {
@@ -55,6 +56,17 @@ def test_servers_work_with_openssl(name: str, version: str) -> None:
 @pytest.mark.parametrize(("name", "description"), ALERTS.items())
 def test_hellos_get_an_alert(name: str, description: int) -> None:
     check_alert(name, description)
+
+
+def test_openssl_refuses_legacy_renegotiation() -> None:
+    @using_server_of("legacy-renegotiation")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        stream = await trio.open_tcp_stream(row.addresses[0], row.port)
+        tls = trio.SSLStream(stream, trusting(pki), server_hostname=row.host)
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await tls.do_handshake()
+        assert "UNSAFE_LEGACY_RENEGOTIATION_DISABLED" in str(caught.value.__cause__)
+        await trio.aclose_forcefully(tls)
 
 
 @pytest.mark.parametrize("name", ["version-intolerant", "version-intolerant-close"])

@@ -29,7 +29,9 @@ from tests.demo.clients import (
 )
 
 
-@pytest.mark.parametrize("name", ["chain-misordered", "chain-has-extras", "root-sent", "two-certificates"])
+@pytest.mark.parametrize(
+    "name", ["chain-misordered", "chain-has-extras", "root-sent", "two-certificates", "oversized-message"]
+)
 def test_servers_with_minor_faults_work(name: str) -> None:
     check_works(name, "TLSv1.3")
 
@@ -80,6 +82,20 @@ def test_the_certificate_message_is_empty() -> None:
     async def test(row: FleetRow, pki: Pki) -> None:
         flight = messages(await flight_of(row))
         assert flight[1] == (11, b"\0\0\0")
+
+
+def test_a_warning_comes_before_a_whole_flight() -> None:
+    @using_server_of("warns-of-name")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        answer = await flight_of(row)
+        assert answer[:7] == bytes.fromhex("15 0303 0002 01 70")
+        assert [kind for kind, _ in messages(answer[7:])] == [2, 11, 12, 14]
+
+
+def test_the_certificate_is_longer_than_java_takes() -> None:
+    @using_server_of("oversized-message")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        assert len(await leaf_for(row, row.host)) > 32768
 
 
 def test_the_server_hello_has_a_wrong_length() -> None:

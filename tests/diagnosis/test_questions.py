@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,6 +38,10 @@ SILENT = failed(Failure.SILENT)
 REFUSED = alerted(40)
 VERSION = alerted(70)
 LEGACY = ["tls11", "tls10", "ssl3"]
+
+
+LISTS = ("all-suites", "all-groups", "all-schemes")
+CUT = ("small", "other-sni", "tls12", "everything")
 
 
 def conversation(
@@ -91,7 +96,7 @@ def conversation(
         # alerts
         (REFUSED, {"everything": answered(cipher=0x009E, group=None)}, ["everything"]),
         (REFUSED, {"everything": answered(group=0x0019)}, ["everything"]),
-        (REFUSED, {"everything": answered(cipher=0xC009, group=0x0019)}, ["everything", "all-suites", "all-groups"]),
+        (REFUSED, {"everything": answered(cipher=0xC009, group=0x0019)}, ["everything", *LISTS, "no-alpn"]),
         (
             REFUSED,
             {"everything": answered(cipher=0xC009, group=0x0019), "all-suites": answered()},
@@ -99,7 +104,17 @@ def conversation(
         ),
         (REFUSED, {"no-sni": answered(sni=None)}, ["everything", "no-sni"]),
         (REFUSED, {}, ["everything", "no-sni", "tls12-everything", *LEGACY]),
-        (VERSION, {"tls12": answered()}, ["tls12"]),
+        (REFUSED, {"everything": answered(signature_scheme=0x0905)}, ["everything"]),
+        (REFUSED, {"everything": answered()}, ["everything", "all-suites", "all-groups", "all-schemes", "no-alpn"]),
+        (
+            REFUSED,
+            {"everything": answered(), "all-schemes": answered()},
+            ["everything", "all-suites", "all-groups", "all-schemes"],
+        ),
+        (RESET, {"everything": answered(), "no-alpn": answered()}, [*CUT[:4], *LISTS, "no-alpn"]),
+        (alerted(120), {"no-alpn": answered()}, ["no-alpn"]),
+        (alerted(120), {}, ["no-alpn", "everything", "no-sni", "tls12-everything", *LEGACY]),
+        (VERSION, {"tls12": answered()}, ["tls12", "small"]),
         (VERSION, {"tls11": answered(), "tls10": answered()}, ["tls12", *LEGACY]),
         (VERSION, {}, ["tls12", *LEGACY, "tls12-everything"]),
         (alerted(80), {"no-sni": answered(sni=None)}, ["no-sni"]),
@@ -114,6 +129,13 @@ def conversation(
 )  # fmt: skip
 def test_each_failure_has_its_plan(first: Probe, server: dict[str, Probe], asked: list[str]) -> None:
     assert conversation(first, server)[0] == asked
+
+
+@pytest.mark.parametrize(("protocol", "replaces"), [("tls", True), ("https", False)])
+def test_only_where_the_protocol_may_be_any_the_answer_without_alpn_counts(protocol: str, replaces: bool) -> None:
+    question = next_question(target(protocol=protocol), EndpointEvidence(ADDRESS, alerted(120)), None)
+    assert question is not None
+    assert (question.name, question.offer.alpn, question.replaces) == ("no-alpn", False, replaces)
 
 
 def test_one_change_at_a_time() -> None:
@@ -255,7 +277,7 @@ def completions(
             continue
         assert question.complete is first.flight
         assert question.present is (question.name == "authenticated")
-        assert question.quiet is (question.name == "client-auth-quiet")
+        assert question.quiet is (question.name in ("client-auth-quiet", "finish"))
         endpoint = replace(endpoint, completions={**endpoint.completions, question.name: answer})
 
 
@@ -313,6 +335,39 @@ def test_where_only_the_clock_is_in_doubt_the_date_is_asked_for_as_long_as_it_is
     assert names == ["www.example.org"] * 2
     assert asked(strange, wanted=False) == asked(other, wanted=False) == "http"
     assert names == ["www.example.org"] * 2
+
+
+TLS12: dict[str, Any] = {"version": 0x0303, "cipher": 0xC02F, "finished_valid": None}
+RSA_KX: dict[str, Any] = {**TLS12, "cipher": 0x009C, "group": None, "signature_scheme": None, "signature_valid": None}
+
+
+def test_a_flight_of_tls12_that_leaves_doubt_is_finished() -> None:
+    for protocol in ("https", "smtp", "postgres"):
+        of = target(protocol=protocol)
+        assert completions(answered(**TLS12), of=of) == []
+        assert completions(answered(**RSA_KX), of=of) == ["finish"]  # nothing is signed
+        assert completions(replace(answered(**TLS12), cut=1), of=of) == ["finish"]
+        # of TLS 1.3 the server's Finished was seen
+        assert completions(replace(answered(), cut=1), of=of) == []
+        # asking for a certificate completes it anyhow
+        assert completions(answered(**RSA_KX, client_auth=ASKS), of=of) == ["client-auth"]
+
+
+def test_enumeration_finishes_a_handshake_of_tls12() -> None:
+    for protocol, expected in (("https", "http"), ("smtp", "finish")):
+        endpoint = EndpointEvidence(ADDRESS, answered(**TLS12))
+        verdict = verdicts(evidence(endpoint))[0]
+        question = next_question(target(protocol=protocol), endpoint, verdict, enumerate=True)
+        assert question is not None
+        assert (question.name, question.quiet) == (expected, expected == "finish")
+
+
+def test_a_demand_behind_the_handshake_is_met_with_our_certificate() -> None:
+    refusal = Completion(Stage.DONE, status=496)
+    expired = answered([pki.certificate("www.example.org", issuer=issuing(), not_after=pki.NOW - 10), issuing()])
+    assert completions(expired, answer=refusal) == ["http"]
+    assert completions(expired, answer=refusal, authenticate=True) == ["http", "authenticated"]
+    assert completions(expired, answer=FINE, authenticate=True) == ["http"]
 
 
 def test_what_is_not_whole_is_not_completed() -> None:

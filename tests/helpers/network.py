@@ -302,6 +302,7 @@ class Asked:
     complete: ServerFlight | None = None
     present: bool = False
     quiet: bool = False
+    replaces: bool = False
 
 
 def asking(*names: str) -> Any:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from scanner.trust.stores import TrustStore
 from scanner.x509.certificate import Certificate
-from scanner.x509.der import encoded_oid, integer_content
+from scanner.x509.der import encoded_oid, expect_untrusted, integer_content, whole_untrusted
 
 #: The verification time of the tests: 2026-11-23T12:00:00Z.
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
@@ -39,6 +39,9 @@ PrivateKey = (
     | ed25519.Ed25519PrivateKey
     | ed448.Ed448PrivateKey
     | dsa.DSAPrivateKey
+    | mldsa.MLDSA44PrivateKey
+    | mldsa.MLDSA65PrivateKey
+    | mldsa.MLDSA87PrivateKey
 )
 
 
@@ -125,6 +128,15 @@ _CURVES: dict[str, type[ec.EllipticCurve]] = {
     "P-256": ec.SECP256R1,
     "P-384": ec.SECP384R1,
     "P-521": ec.SECP521R1,
+    "secp256k1": ec.SECP256K1,
+    "brainpoolP256r1": ec.BrainpoolP256R1,
+    "brainpoolP384r1": ec.BrainpoolP384R1,
+    "brainpoolP512r1": ec.BrainpoolP512R1,
+}
+_ML_DSA: dict[str, tuple[Any, str]] = {
+    "44": (mldsa.MLDSA44PrivateKey, "2.16.840.1.101.3.4.3.17"),
+    "65": (mldsa.MLDSA65PrivateKey, "2.16.840.1.101.3.4.3.18"),
+    "87": (mldsa.MLDSA87PrivateKey, "2.16.840.1.101.3.4.3.19"),
 }
 
 
@@ -150,7 +162,7 @@ def _prime(label: str, bits: int) -> int:
 
 @cache
 def key(label: str = "leaf", kind: str = "ec:P-256") -> PrivateKey:
-    """Return the private key of a label; kinds are ``ec:P-256``, ``rsa:2048``, ``ed25519``, ``ed448``, ``dsa:1024``."""
+    """Return the private key of a label; kinds are ``ec:P-256``, ``rsa:2048``, ``ed25519``, ``ed448``, ``dsa:1024``, ``mldsa:65``."""
     algorithm, _, size = kind.partition(":")
     seed = hashlib.sha512(f"{kind}/{label}".encode()).digest()
     if algorithm == "ec":
@@ -159,6 +171,9 @@ def key(label: str = "leaf", kind: str = "ec:P-256") -> PrivateKey:
         return ed25519.Ed25519PrivateKey.from_private_bytes(seed[:32])
     if algorithm == "ed448":
         return ed448.Ed448PrivateKey.from_private_bytes(seed[:57])
+    if algorithm == "mldsa":
+        private: PrivateKey = _ML_DSA[size][0].from_seed_bytes(seed[:32])
+        return private
     if algorithm == "dsa":
         return dsa.generate_private_key(int(size))
     p, q = _prime(f"{label}/p", int(size) // 2), _prime(f"{label}/q", int(size) // 2)
@@ -204,6 +219,9 @@ def algorithm(private: PrivateKey, hash_name: str = "sha256", *, pss: bool = Fal
         return sequence(oid(f"1.2.840.10045.4.{_ECDSA_OIDS[hash_name]}"))
     if isinstance(private, dsa.DSAPrivateKey):
         return sequence(oid("2.16.840.1.101.3.4.3.2"))
+    for kind, dotted in _ML_DSA.values():
+        if isinstance(private, kind):
+            return sequence(oid(dotted))
     return sequence(oid("1.3.101.112" if isinstance(private, ed25519.Ed25519PrivateKey) else "1.3.101.113"))
 
 
@@ -218,6 +236,30 @@ def sign(private: PrivateKey, data: bytes, hash_name: str = "sha256", *, pss: bo
     if isinstance(private, dsa.DSAPrivateKey):
         return private.sign(data, hashes.SHA256())
     return private.sign(data)
+
+
+SHA224_WITH_RSA = sequence(oid("1.2.840.113549.1.1.14"), tlv(0x05))
+
+
+def sha224_signer(issuer: Issued) -> Callable[[bytes], bytes]:
+    """Return what signs with SHA-224 and the RSA key of ``issuer``."""
+    private = issuer.private
+    assert isinstance(private, rsa.RSAPrivateKey)
+    return lambda data: private.sign(data, padding.PKCS1v15(), hashes.SHA224())
+
+
+def rsa_spki_without_null(owner: Issued) -> bytes:
+    """Return the SubjectPublicKeyInfo of an RSA key without the NULL that RFC 3279 asks for."""
+    return sequence(sequence(oid("1.2.840.113549.1.1.1")), bit_string(key_bits(owner.private)))
+
+
+def key_bits(private: PrivateKey) -> bytes:
+    """Return the content of subjectPublicKey."""
+    encoded = spki(private)
+    start, stop = whole_untrusted(encoded, 0x30, "")
+    _, at = expect_untrusted(encoded, start, stop, 0x30, "")
+    bits, end = expect_untrusted(encoded, at, stop, 0x03, "")
+    return encoded[bits + 1 : end]
 
 
 # --- extensions ------------------------------------------------------------------------------------
@@ -371,6 +413,8 @@ def certificate(
     inner_algorithm: bytes | None = None,
     signed_by: PrivateKey | None = None,
     break_signature: bool = False,
+    scheme: bytes | None = None,
+    signer: Callable[[bytes], bytes] | None = None,
     trailing: bytes = b"",
 ) -> Issued:
     """Create a certificate; without ``issuer`` it is self-signed.
@@ -379,11 +423,12 @@ def certificate(
     "san", "bc", "ku", "eku", "ski", "aki", "extensions". ``extra`` are further extensions in DER. ``version`` is the
     encoded number (2 is v3; ``None`` omits the field, which means v1). ``issuer_name``, ``validity``, ``public_key``,
     ``serial`` (bytes) and ``inner_algorithm`` are DER. ``signed_by`` signs with another key than the issuer's.
+    ``scheme`` is the DER of another AlgorithmIdentifier, ``signer`` makes the signature of the signed part.
     """
     label = subject if isinstance(subject, str) else hashlib.sha256(subject).hexdigest()
     own = private if private is not None else key(label)
     subject_der = name(CN=subject) if isinstance(subject, str) else subject
-    signer = signed_by or (issuer.private if issuer is not None else own)
+    private_key = signed_by or (issuer.private if issuer is not None else own)
     missing = set(without)
     parts: list[bytes] = []
     if "bc" not in missing:
@@ -403,7 +448,7 @@ def certificate(
     number = (
         serial if serial is not None else int(hashlib.sha256(repr((label, not_before)).encode()).hexdigest()[:15], 16)
     )
-    scheme = algorithm(signer, hash_name, pss=pss)
+    scheme = scheme or algorithm(private_key, hash_name, pss=pss)
     tbs = sequence(
         b"" if version is None else tlv(0xA0, integer(version)),
         number if isinstance(number, bytes) else integer(number),
@@ -414,11 +459,10 @@ def certificate(
         public_key or spki(own),
         b"" if "extensions" in missing else tlv(0xA3, sequence(*parts)),
     )
-    signature = sign(signer, tbs, hash_name, pss=pss)
+    signature = sign(private_key, tbs, hash_name, pss=pss) if signer is None else signer(tbs)
     if break_signature:
-        signature = (
-            sign(key("somebody else", "ec:P-256"), tbs) if not isinstance(signer, rsa.RSAPrivateKey) else bytes(256)
-        )
+        broken_key = isinstance(private_key, rsa.RSAPrivateKey)
+        signature = bytes(256) if broken_key else sign(key("somebody else", "ec:P-256"), tbs)
     return Issued(sequence(tbs, scheme, bit_string(signature)) + trailing, own, subject_der)
 
 

@@ -335,6 +335,35 @@ async def test_completions_are_within_the_targets_time(clock: MockClock) -> None
     assert len(evidence.endpoints[0].completions) == 3
 
 
+# --- an answer in place of the first -----------------------------------------------------------------
+
+
+def without_alpn(of: Target, endpoint: EndpointEvidence, started: float) -> Asked | None:
+    """Ask without ALPN, and once more."""
+    if not endpoint.followups:
+        return Asked("no-alpn", offers.NO_ALPN, HOST, replaces=True)
+    return None if "small" in endpoint.followups else Asked("small", sni=HOST)
+
+
+@pytest.mark.parametrize(
+    ("second", "first_counts", "offered"),
+    [(OK, False, [(b"h2",), (b"h2",), ()]), (RESET, True, [(b"h2",), (b"h2",), (b"h2",)])],
+    ids=["works", "fails"],
+)
+@trio_test
+async def test_a_flight_that_replaces_the_first_probe(
+    clock: MockClock, second: Step, first_counts: bool, offered: list[tuple[bytes, ...]]
+) -> None:
+    scenario = in_network(V4[:1], {V4[0]: [RESET, second, OK]})
+    evidence, _ = await observed(
+        scenario, ScanConfig(retries=0), next_question=without_alpn, alpn_of=lambda protocol: (b"h2",)
+    )
+    (endpoint,) = evidence.endpoints
+    assert (endpoint.probe.failure is Failure.RESET) is first_counts
+    assert list(endpoint.followups) == (["no-alpn", "small"] if first_counts else ["modern", "small"])
+    assert [each.alpn for each in scenario.connections] == offered
+
+
 # --- our own faults --------------------------------------------------------------------------------
 
 FAULT = Step(0.01, ZeroDivisionError("injected"))

@@ -98,6 +98,36 @@ MODERN_SERVERS: Final = (
         staple=True,
         expected=_tls13(group="secp256r1", retry=True),
     ),
+    # No server of the web: the names that are offered in ALPN are refused, and a hello without ALPN is not
+    ServerSpec(
+        id="openssl-tls13-mqtt",
+        software="openssl",
+        alpn="mqtt",
+        offer="no-alpn",
+        expected=_tls13("no-shared-alpn"),
+    ),
+    ServerSpec(
+        id="openssl-tls12-dot",
+        software="openssl",
+        versions=_ONLY_12,
+        alpn="dot",
+        offer="no-alpn",
+        expected=_tls12("no-shared-alpn"),
+    ),
+    ServerSpec(
+        id="gnutls-tls13-ccm",
+        software="gnutls",
+        ciphers="-CIPHER-ALL:+AES-128-CCM",
+        offer="everything",
+        expected=_tls13("no-shared-cipher", cipher="TLS_AES_128_CCM_SHA256"),
+    ),
+    ServerSpec(
+        id="gnutls-tls13-ffdhe8192",
+        software="gnutls",
+        groups="FFDHE8192",
+        offer="everything",
+        expected=_tls13("no-shared-group", group="ffdhe8192", retry=True),
+    ),
     ServerSpec(id="openssl-tls12-staple", software="openssl", versions=_ONLY_12, staple=True, expected=_tls12()),
     # A flight of many records: 512 bytes of plaintext is the smallest fragment that OpenSSL sends.
     ServerSpec(
@@ -130,7 +160,7 @@ MODERN_SERVERS: Final = (
     ServerSpec(id="nginx-tls13-chain-of-seven", software="nginx", intermediates=6, expected=_tls13()),
     # Firefox follows six intermediates.
     ServerSpec(
-        id="nginx-tls13-chain-of-nine", software="nginx", intermediates=8, expected=_tls13("path-length-exceeded")
+        id="nginx-tls13-chain-of-nine", software="nginx", intermediates=8, expected=_tls13("too-many-certificates")
     ),
     ServerSpec(id="openssl-tls13-asks", software="openssl", client_auth="optional", expected=_tls13(ASKS)),
     ServerSpec(id="nginx-tls13-asks", software="nginx", client_auth="optional", expected=_tls13(ASKS)),

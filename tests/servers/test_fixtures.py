@@ -41,7 +41,8 @@ def s_client(server: Server, *arguments: str) -> str:
     where = ["-connect", f"{server.address}:{server.port}", "-servername", server.name]
     trust = ["-CAfile", str(server.roots), "-verify_return_error", "-verify_hostname", server.name]
     # A client that accepts everything old and weak.
-    generous = ["-cipher", "ALL:COMPLEMENTOFALL:@SECLEVEL=0", "-groups", "X25519:P-256:P-384:P-521:ffdhe2048"]
+    generous = ["-cipher", "ALL:COMPLEMENTOFALL:@SECLEVEL=0", "-groups", "X25519:P-256:P-384:P-521:ffdhe2048:ffdhe8192"]
+    generous += ["-ciphersuites", "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_AES_128_CCM_SHA256"]
     return run(["openssl", "s_client", *where, *trust, *generous, "-showcerts", "-status", *arguments], stdin="Q\n")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from scanner.tls.signatures import VERIFY_CONTEXT, verify_handshake_signature
@@ -67,10 +67,43 @@ def test_edwards_keys_verify_with_their_own_scheme_only(private: Any, scheme: in
     assert verify_handshake_signature(key.public_key(), 0x0403, key.sign(TEXT), TEXT) is False
 
 
-def test_a_scheme_of_another_kind_of_key_is_false() -> None:
+def test_a_scheme_of_another_kind_of_key_is_false_and_an_unknown_one_cannot_be_checked() -> None:
     for key in (rsa_key(), ec_key(), dsa_key()):
-        for scheme in (0x0807, 0x1A1A, 0x0000, 0xFFFF):
+        for scheme in (0x0807, 0x0905):
             assert verify_handshake_signature(key.public_key(), scheme, b"x", TEXT) is False
+        for scheme in (0x0708, 0x1A1A, 0x0000, 0xFFFF):
+            assert verify_handshake_signature(key.public_key(), scheme, b"x", TEXT) is None
+
+
+@pytest.mark.parametrize("scheme", [0x0904, 0x0905, 0x0906])
+def test_ml_dsa_keys_verify_with_the_scheme_of_their_size_only(scheme: int) -> None:
+    sizes: dict[int, Any] = {
+        0x0904: mldsa.MLDSA44PrivateKey,
+        0x0905: mldsa.MLDSA65PrivateKey,
+        0x0906: mldsa.MLDSA87PrivateKey,
+    }
+    key = sizes[scheme].generate()
+    signature = key.sign(TEXT)
+    for other in sizes:
+        verified = verify_handshake_signature(key.public_key(), other, signature, TEXT)
+        assert verified is (other == scheme)
+    assert verify_handshake_signature(key.public_key(), scheme, signature, TEXT + b"!") is False
+    assert verify_handshake_signature(key.public_key(), scheme, b"", TEXT) is False
+
+
+@pytest.mark.parametrize(
+    ("curve", "digest", "scheme"),
+    [
+        (ec.BrainpoolP256R1, hashes.SHA256, 0x081A),
+        (ec.BrainpoolP384R1, hashes.SHA384, 0x081B),
+        (ec.BrainpoolP512R1, hashes.SHA512, 0x081C),
+    ],
+)
+def test_brainpool_keys_verify_with_their_schemes_of_tls13(curve: Any, digest: Any, scheme: int) -> None:
+    key = ec.generate_private_key(curve())
+    signature = key.sign(TEXT, ec.ECDSA(digest()))
+    assert verify_handshake_signature(key.public_key(), scheme, signature, TEXT) is True
+    assert verify_handshake_signature(key.public_key(), scheme, signature, b"") is False
 
 
 def test_a_key_that_cannot_sign_gives_none() -> None:

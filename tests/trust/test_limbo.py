@@ -29,6 +29,7 @@ _NOBODY = "no mainstream client refuses this: OpenSSL, Go and browsers were made
 _REVOCATION = "revocation is judged elsewhere"
 _ONLY_SAN = "a common name beside a subjectAltName is looked at by nobody"
 _GO_NAMES = "Go refuses critical constraints of names other than DNS names, addresses, mailboxes and URIs"
+_DSA = "OpenSSL, Java and GnuTLS take DSA keys of CAs; that Go and browsers do not is reported beside the verdict"
 _SELF_ISSUED_LENGTH = "Go, Firefox and GnuTLS count self-issued CAs (path-length-over-self-issued in tests/clients)"
 _SELF_ISSUED_NAMES = "Firefox applies constraints to self-issued CAs (nc-over-self-issued in tests/clients)"
 _DEPTH = "clients are given no such small limit on depth"
@@ -80,6 +81,7 @@ DIFFERENT = {
     "webpki::san::public-suffix-multi-label-wildcard-san": "only Chrome knows public suffixes; no list of them is shipped",
     "webpki::san::public-suffix-private-namespace-wildcard-san": "as above, and Chrome leaves private suffixes alone",
     "webpki::san::san-critical-with-nonempty-subject": _NOBODY,
+    "webpki::forbidden-dsa-root": _DSA,
     "webpki::forbidden-rsa-not-divisible-by-8-in-root": _NOBODY,
     "webpki::forbidden-rsa-key-not-divisible-by-8-in-leaf": _NOBODY,
     "webpki::ee-basicconstraints-ca": _NOBODY,

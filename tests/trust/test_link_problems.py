@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.trust.link_problems import bad_signature, key_identifiers_match, other_key
+from scanner.trust.link_problems import key_identifiers_match, not_verified, other_key
 from tests.helpers import pki
 
 ROOT = pki.root()
@@ -20,6 +20,7 @@ def test_key_identifiers_match_unless_both_are_there_and_differ(without: list[st
 
 def test_evidence_names_keys_and_reasons() -> None:
     leaf = pki.certificate("leaf.example", issuer=ROOT).parsed
-    assert "reason" not in bad_signature(leaf, ROOT.parsed, False).evidence
-    assert "cannot be checked" in bad_signature(leaf, ROOT.parsed, None).evidence["reason"]
+    assert not_verified(leaf, ROOT.parsed, False).code == "bad-signature"
+    unchecked = not_verified(leaf, ROOT.parsed, None)
+    assert unchecked.code == "unsupported-algorithm" and "cannot verify" in unchecked.evidence["reason"]
     assert other_key(leaf, ROOT.parsed).evidence["authority_key_id"] == (leaf.authority_key_id or b"").hex()

@@ -57,7 +57,7 @@ def _ca(**changes: object) -> Issued:
     return pki.authority("Test CA", ROOT, **changes)
 
 
-NO_CA = _ca(ca=False, san=[], usages=("keyCertSign",))
+NO_CA = _ca(ca=False, without=["san"], usages=("keyCertSign",))
 PATH0 = _ca(path_length=0)
 SUB = pki.authority("Sub CA", PATH0)
 CONSTRAINED = _ca(extra=[pki.name_constraints(permitted=["other.example"])])

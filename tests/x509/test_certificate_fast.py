@@ -52,7 +52,7 @@ RARE = {
     "unknown critical": pki.certificate("x", issuer=CA, extra=[pki.extension("1.2.3", b"", critical=True)]),
     "twice": pki.certificate("x", issuer=CA, extra=[pki.extended_key_usage(["serverAuth"])]),
     "negative serial": pki.certificate("x", issuer=CA, serial=-5),
-    "no serial": pki.certificate("x", issuer=CA, serial=0),
+    "padded serial": pki.certificate("x", issuer=CA, serial=tlv(0x02, b"\x00\x05")),
     "inner algorithm": pki.certificate("x", issuer=CA, inner_algorithm=pki.algorithm(pki.key("r", "rsa:2048"))),
     "unnamed": pki.certificate(pki.name(), issuer=CA),
     "version 1": pki.certificate("x", issuer=CA, version=None, without=["san", "bc", "ku", "eku", "ski", "aki"]),

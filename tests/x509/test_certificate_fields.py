@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanner.x509 import malformations
 from scanner.x509.certificate_fields import day_untrusted, key_untrusted, serial_text_untrusted, validity_untrusted
 from scanner.x509.der import DerError
 from tests.helpers import pki
@@ -20,7 +21,7 @@ MOMENTS = st.datetimes(datetime(1950, 1, 1), datetime(9999, 12, 31), timezones=s
 def test_times_are_those_of_datetime(first: datetime, second: datetime) -> None:
     first, second = first.replace(microsecond=0), second.replace(microsecond=0)
     low, high, low_text, high_text = validity_untrusted(
-        sequence(pki.time(first.timestamp()), pki.time(second.timestamp()))
+        sequence(pki.time(first.timestamp()), pki.time(second.timestamp())), []
     )
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     assert epoch + timedelta(seconds=low) == first and epoch + timedelta(seconds=high) == second
@@ -28,7 +29,7 @@ def test_times_are_those_of_datetime(first: datetime, second: datetime) -> None:
 
 
 def test_two_digit_years_turn_at_fifty() -> None:
-    _, _, low, high = validity_untrusted(sequence(tlv(0x17, b"500101000000Z"), tlv(0x17, b"491231235959Z")))
+    _, _, low, high = validity_untrusted(sequence(tlv(0x17, b"500101000000Z"), tlv(0x17, b"491231235959Z")), [])
     assert (low, high) == ("1950-01-01T00:00:00Z", "2049-12-31T23:59:59Z")
 
 
@@ -37,7 +38,6 @@ def test_two_digit_years_turn_at_fifty() -> None:
     [
         b"",
         b"Z",
-        b"2601010000Z",
         b"260101000000",
         b"260101000000+",
         b"26010100000\xb2Z",
@@ -48,17 +48,38 @@ def test_two_digit_years_turn_at_fifty() -> None:
         b"260101000060Z",
         b"270229000000Z",
         b"-60101000000Z",
+        b"260101000000+2500",
+        b"260230000000+0000",
     ],
 )
 def test_malformed_times_are_refused(text: bytes) -> None:
     with pytest.raises(DerError):
-        validity_untrusted(sequence(tlv(0x17, text), pki.time(pki.NOW)))
+        validity_untrusted(sequence(tlv(0x17, text), pki.time(pki.NOW)), [])
 
 
 def test_malformed_validities_are_refused() -> None:
     for data in (b"", sequence(), sequence(tlv(0x17, b"x" * 100)), sequence(pki.integer(1), pki.integer(2))):
         with pytest.raises(DerError):
-            validity_untrusted(data)
+            validity_untrusted(data, [])
+
+
+@pytest.mark.parametrize(
+    ("time", "shown", "flaws"),
+    [
+        (tlv(0x17, b"2601010000Z"), "2026-01-01T00:00:00Z", [malformations.NO_SECONDS]),
+        (tlv(0x17, b"5001010000Z"), "1950-01-01T00:00:00Z", [malformations.NO_SECONDS]),
+        (tlv(0x17, b"260101000000+0130"), "2025-12-31T22:30:00Z", [malformations.TIME_OFFSET]),
+        (tlv(0x17, b"260101000000-0000"), "2026-01-01T00:00:00Z", [malformations.TIME_OFFSET]),
+        (tlv(0x18, b"20260101000000.25Z"), "2026-01-01T00:00:00Z", [malformations.TIME_OFFSET]),
+        (tlv(0x18, b"202601010000Z"), "2026-01-01T00:00:00Z", [malformations.NO_SECONDS]),
+        (tlv(0x17, b"2601010000-0100"), "2026-01-01T01:00:00Z", [malformations.NO_SECONDS, malformations.TIME_OFFSET]),
+    ],
+)
+def test_times_that_ber_allows_are_read_and_flaws(time: bytes, shown: str, flaws: list[str]) -> None:
+    found: list[str] = []
+    seconds, _, text, _ = validity_untrusted(sequence(time, pki.time(pki.NOW)), found)
+    assert text == shown and found == flaws
+    assert seconds == datetime.fromisoformat(shown).timestamp()
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ READERS: list[Callable[[bytes], object]] = [
     extensions.distribution_points_untrusted,
     extensions.demands_staple_untrusted,
     NameConstraints.read_untrusted,
-    validity_untrusted,
+    lambda data: validity_untrusted(data, []),
     algorithm_untrusted,
     lambda data: key_untrusted(data, []),
 ]

@@ -34,7 +34,6 @@ def test_first_and_last_value_of_an_attribute() -> None:
         b"",
         b"\x30\x01",
         b"\x31\x00",
-        sequence(tlv(0x31)),
         sequence(tlv(0x30)),
         sequence(tlv(0x31, tlv(0x02))),
         sequence(tlv(0x31, sequence(pki.oid("2.5.4.3")))),

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from scanner.x509 import extensions
+from scanner.x509 import extensions, malformations
 from scanner.x509.der import DerError
 from tests.helpers import pki
 from tests.helpers.pki import sequence, tlv
@@ -51,8 +51,82 @@ def test_subject_alt_name_keeps_other_types() -> None:
     )
     assert names.dns == ("a.example",) and names.texts == ("a.example", "192.0.2.1")
     assert names.others == ((0x81, b"a@b"), (0x86, b"http://x"))
-    with pytest.raises(DerError):
-        extensions.subject_alt_name_untrusted(sequence(tlv(0x0C, b"x")))
+    assert names.flaw is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "flaw"),
+    [
+        (tlv(0x0C, b"x"), malformations.BROKEN_NAME),
+        (tlv(0xA2, b"a.example"), malformations.BROKEN_NAME),
+        (tlv(0x88, b"\x80"), malformations.BROKEN_OTHER_NAME),
+        (tlv(0xA0, b""), malformations.BROKEN_OTHER_NAME),
+        (tlv(0xA4, tlv(0x04)), malformations.BROKEN_NAME),
+        (tlv(0xA5, tlv(0x81, b"x")), malformations.BROKEN_OTHER_NAME),
+        (tlv(0xA5, tlv(0xA1, tlv(0x0C, b"x"))), malformations.EDI_NAME),
+        (tlv(0x81, b"\xfc@x.example"), malformations.NAME_NOT_ASCII),
+        (tlv(0x86, b"http://\xfc.example"), malformations.NAME_NOT_ASCII),
+        (tlv(0xA0, pki.oid("1.2.3"), tlv(0xA0, tlv(0x0C, b"x"))), None),
+        (tlv(0xA4, pki.name(CN="x")), None),
+        (tlv(0x88, b"\x2a\x03"), None),
+    ],
+)
+def test_names_of_other_types_are_checked_for_their_form(entry: bytes, flaw: str | None) -> None:
+    found = extensions.subject_alt_name_untrusted(sequence(tlv(0x82, b"a.example"), entry))
+    assert (found.dns, found.flaw) == (("a.example",), flaw)
+    assert extensions.subject_alt_name_untrusted(sequence()).flaw == malformations.NO_NAMES_IN_IT
+
+
+POINT = tlv(0xA0, tlv(0xA0, tlv(0x86, b"http://x.example/")))
+
+
+@pytest.mark.parametrize(
+    ("points", "flaws"),
+    [
+        ([sequence(POINT)], []),
+        ([sequence(tlv(0xA2, tlv(0xA4, pki.name(CN="x"))))], []),
+        ([sequence()], [malformations.EMPTY_POINT]),
+        ([sequence(POINT), sequence(tlv(0x81, b"\x01\x06"))], [malformations.EMPTY_POINT]),
+        (
+            [sequence(tlv(0xA0, tlv(0xA1, sequence(pki.oid("2.5.4.3"), tlv(0x0C, b"x")))))],
+            [malformations.RELATIVE_POINT],
+        ),
+    ],
+)
+def test_points_without_a_name_and_relative_ones_are_flaws(points: list[bytes], flaws: list[str]) -> None:
+    found: list[str] = []
+    extensions.check_distribution_points_untrusted(sequence(*points), found)
+    assert found == flaws
+    if flaws:
+        with pytest.raises(DerError):
+            extensions.check_distribution_points_untrusted(sequence(*points))
+
+
+@pytest.mark.parametrize(
+    ("before_value", "critical", "flaw"),
+    [
+        (b"", False, None),
+        (tlv(0x01, b"\xff"), True, None),
+        (tlv(0x01, b"\x00"), False, malformations.EXPLICIT_FALSE),
+        (tlv(0x01, b"\x01"), True, f"critical is {malformations.BOOLEAN}"),
+    ],
+)
+def test_critical_is_read_as_ber_has_it(before_value: bytes, critical: bool, flaw: str | None) -> None:
+    flaws: list[str] = []
+    data = sequence(sequence(pki.oid("1.2.3"), before_value, pki.octets(b"x")))
+    assert extensions.split_untrusted(data, 0, len(data), flaws) == {b"\x2a\x03": (critical, b"x")}
+    assert flaws == ([] if flaw is None else [flaw])
+
+
+@pytest.mark.parametrize(
+    ("dotted", "flaws"),
+    [("2.25.1", []), ("1.3.6.1.4.1.311.21.8.1.2.3.4.5", []), ("2.25." + str(1 << 120), [malformations.LARGE_ARC])],
+)
+def test_identifiers_made_of_a_uuid_are_flaws(dotted: str, flaws: list[str]) -> None:
+    found: list[str] = []
+    data = sequence(pki.extension(dotted, b"x"))
+    extensions.split_untrusted(data, 0, len(data), found)
+    assert found == flaws
 
 
 def test_key_identifiers() -> None:
@@ -88,7 +162,8 @@ def test_too_many_extensions_are_refused() -> None:
         sequence(tlv(0x06, b"\x2a")),
         sequence(pki.oid("1.2.3")),
         sequence(pki.oid("1.2.3"), pki.boolean(True)),
-        sequence(pki.oid("1.2.3"), tlv(0x01, b"\x01"), pki.octets(b"")),
+        sequence(pki.oid("1.2.3"), tlv(0x01, b"\x01\x01"), pki.octets(b"")),
+        sequence(tlv(0x06, b"\x2a\x80\x03"), pki.octets(b"")),
         sequence(pki.oid("1.2.3"), pki.octets(b""), pki.octets(b"")),
         sequence(tlv(0x06, b"\x2a" * 200), pki.octets(b"")) + b"\0",
         b"\x30\x06\x06\x7f\x2a\x04\x00\x00",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509 import load_der_x509_certificate
 from cryptography.x509 import ocsp as their
 
 from scanner.x509 import ocsp, ocsp_request
@@ -209,12 +210,15 @@ def test_responses_made_by_cryptography_are_read(
     encoding: their.OCSPResponderEncoding, status: their.OCSPCertStatus
 ) -> None:
     leaf, ca = WORLD.parsed()
+    certificates = [load_der_x509_certificate(certificate.der) for certificate in (leaf, ca)]
     now = datetime.fromtimestamp(NOW, UTC)
     revoked = status is their.OCSPCertStatus.REVOKED
     data = (
         their.OCSPResponseBuilder()
-        .add_response(leaf.x509, ca.x509, hashes.SHA256(), status, now, now, now if revoked else None, None)
-        .responder_id(encoding, ca.x509)
+        .add_response(
+            certificates[0], certificates[1], hashes.SHA256(), status, now, now, now if revoked else None, None
+        )
+        .responder_id(encoding, certificates[1])
         .sign(CA.private, hashes.SHA256())
         .public_bytes(serialization.Encoding.DER)
     )

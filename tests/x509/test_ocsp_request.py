@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509 import load_der_x509_certificate
 from cryptography.x509 import ocsp as their
 
 from scanner.x509 import ocsp_request
@@ -20,7 +21,9 @@ def test_requests_are_read_by_cryptography(hash_name: str) -> None:
     data = ocsp_request.encode_request(leaf, ca, hash_name=hash_name)
     builder = their.OCSPRequestBuilder()
     algorithm = hashes.SHA1() if hash_name == "sha1" else hashes.SHA256()
-    same = builder.add_certificate(leaf.x509, ca.x509, algorithm).build()
+    same = builder.add_certificate(
+        load_der_x509_certificate(leaf.der), load_der_x509_certificate(ca.der), algorithm
+    ).build()
     assert data == same.public_bytes(serialization.Encoding.DER)
 
 

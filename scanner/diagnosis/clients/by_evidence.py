@@ -6,6 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.clients.by_deviation import (
+    NO_RENEGOTIATION_INFO,
+    NO_SHARE_TLS13,
+    java_warning,
+    malformed_texts,
+    oversized_texts,
+    unoffered_scheme_texts,
+)
 from scanner.diagnosis.clients.by_revocation import by_list, by_responder, by_staple, invalid_staple, must_staple
 from scanner.diagnosis.clients.endings import (
     BROWSERS,
@@ -19,18 +27,19 @@ from scanner.diagnosis.clients.endings import (
 from scanner.diagnosis.clients.texts import (
     ADDRESS_TEXTS,
     COMPARISONS_TEXTS,
+    KEY_FORM_TEXTS,
     MALFORMED_POLICIES,
     NAME_TEXTS,
     NODE_LEAF_ALONE,
     TEXTS,
     TOO_COSTLY_TEXTS,
     TOO_LONG_TEXTS,
-    UNVERIFIED_TEXTS,
     USAGE_TEXTS,
 )
 from scanner.model.evidence import Stage, Target
 from scanner.tls import offers
 from scanner.tls.registry_names import SUITES, cipher_suite
+from scanner.x509.malformations import EXPLICIT_CURVE
 
 Texts = Mapping[str, str]
 
@@ -45,7 +54,7 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
     if refusing:
         named = {str(client).lower() for client in refusing}
         if "openssl" in named and code not in _NODE_DECIDES:
-            named.add("node")
+            named |= _LIBRARIES
         return {client: text if client in named else OK for client, text in texts.items()}
     if evidence.get("anchor") and code not in _JAVA_ASKS_OF_ANCHORS:
         return {**texts, "java": OK}
@@ -147,14 +156,20 @@ _GROUP_TAKEN: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-def _no_shared_scheme(evidence: Mapping[str, Any], _: Target) -> Texts:
+def _no_shared_scheme(evidence: Mapping[str, Any], target: Target) -> Texts:
+    if "signed_with" in evidence:
+        return unoffered_scheme_texts(evidence, target)
     refusing = {str(name).lower() for name in evidence.get("refused_by", ())}
-    if "signature" in evidence:
-        return {client: UNVERIFIED_TEXTS[client] if client in refusing else OK for client in CLIENTS}
     if "openssl" in refusing:
         refusing |= _LIBRARIES
     ending = alert_texts(40)
     return {client: text if client in refusing else OK for client, text in ending.items()}
+
+
+def _no_shared_alpn(evidence: Mapping[str, Any], _: Target) -> Texts:
+    # libraries offer no protocol unless they are told to
+    texts = ending_texts(evidence)
+    return {client: texts[client] if client == "curl" or client in BROWSERS else OK for client in texts}
 
 
 def _large_hello(evidence: Mapping[str, Any], _: Target) -> Texts:
@@ -231,27 +246,46 @@ def _local_clock(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 def _weak_key(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = dict(TEXTS["weak-key"])
-    kind, size = [*str(evidence.get("key", "")).split(":", 1), ""][:2]
-    if kind in ("rsa", "rsa-pss") and size.isdecimal() and int(size) >= 1024:
-        # OpenSSL's security level 2 wants 2048 bits; the others still take 1024.
-        texts.update(go=OK, java=OK, chrome=OK, firefox=OK, gnutls=OK)
+    if "dsa_bits" in evidence:
+        # none of them offers a suite for it, so that a server with nothing else refuses
+        return alert_texts(40)
     if evidence.get("leaf") is False:
         texts.update(verify_texts(67, "CA certificate key too weak"))
     return texts
 
 
+def _unsupported_algorithm(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = dict(TEXTS["unsupported-algorithm"])
+    form = evidence.get("form")
+    if form is not None:
+        texts |= KEY_FORM_TEXTS
+    if form == EXPLICIT_CURVE:
+        texts |= verify_texts(94, "Certificate public key has explicit ECC parameters")
+    refusing = {str(client).lower() for client in evidence.get("refused_by", ())}
+    if "reason" in evidence:  # who knows the algorithm may find the signature bad
+        return {
+            client: text
+            for client, text in texts.items()
+            if ("openssl" if client in _LIBRARIES else client) in refusing
+        }
+    return texts
+
+
 def _wrong_key_usage(evidence: Mapping[str, Any], _: Target) -> Texts:
     if evidence.get("leaf") is not True:
-        return TEXTS["wrong-key-usage"]
+        # Go takes a key usage without a bit for none
+        return {**TEXTS["wrong-key-usage"], "go": OK} if evidence.get("key_usage") == [] else TEXTS["wrong-key-usage"]
     missing = USAGE_TEXTS.get(str(evidence.get("missing")))
     if missing is None:
         return {**TEXTS["not-for-server-auth"], "go": OK, "firefox": "SEC_ERROR_INADEQUATE_KEY_USAGE"}
     return {**dict.fromkeys(CLIENTS, OK), **missing}
 
 
+def _too_many(evidence: Mapping[str, Any], _: Target) -> Texts:
+    return {**dict.fromkeys(CLIENTS, OK), **TOO_LONG_TEXTS}
+
+
 def _path_length(evidence: Mapping[str, Any], _: Target) -> Texts:
-    if "refused_by" in evidence and "self_issued" not in evidence:
-        return {**dict.fromkeys(CLIENTS, OK), **TOO_LONG_TEXTS}
     return {} if "detail" in evidence else TEXTS["path-length-exceeded"]
 
 
@@ -286,6 +320,8 @@ def _purposes(evidence: Mapping[str, Any], _: Target) -> Texts:
         texts["firefox"] = "MOZILLA_PKIX_ERROR_CA_CERT_USED_AS_END_ENTITY"
         return texts
     purposes = set(evidence.get("extended_key_usage", ()))
+    if evidence.get("extended_key_usage") == []:
+        texts.update(go=OK, gnutls=OK)  # take a list without purposes for none
     is_leaf = evidence.get("leaf") is True
     if "anyExtendedKeyUsage" in purposes:
         texts.update(go=OK, java=OK, chrome=OK)
@@ -304,13 +340,6 @@ def _purposes(evidence: Mapping[str, Any], _: Target) -> Texts:
 _GATED: Final = frozenset({"2.16.840.1.113730.4.1", "1.3.6.1.4.1.311.10.3.3"})
 
 
-def _weak_signature(evidence: Mapping[str, Any], _: Target) -> Texts:
-    texts = dict(TEXTS["weak-signature"])
-    if evidence.get("publicly_trusted") is False and "sha1" in str(evidence.get("signature", "")).lower():
-        texts["java"] = OK  # refuses SHA-1 only below the roots that it brings itself (jdk.certpath.disabledAlgorithms)
-    return texts
-
-
 def _client_certificate(evidence: Mapping[str, Any], _: Target) -> Texts:
     if evidence.get("failure") is None:
         return dict.fromkeys(CLIENTS, OK)  # TLS is content; what the application says is in its own words
@@ -325,6 +354,13 @@ def _client_certificate(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 def _behind_tls(evidence: Mapping[str, Any], target: Target) -> Texts:
     ending = _HUNG_UP.get(str(evidence.get("failure")))
+    if "asked" in evidence and evidence.get("failure") == "alert":
+        # libraries are content with the handshake, and learn of the alert when they read the answer
+        curl = alert_texts(evidence["alert_code"])["curl"].replace("(35) TLS connect error:", "(56) OpenSSL SSL_read:")
+        return {**{client: OK for client in CLIENTS if client not in BROWSERS}, "curl": curl}
+    if evidence.get("asked") == "after the handshake":
+        # curl lets itself be asked, browsers do not
+        return {client: OK for client in CLIENTS if client != "curl"}
     if ending is None:
         return dict.fromkeys(CLIENTS, OK)
     # libraries are content with the handshake; what their users make of an end without a word is their own affair
@@ -341,6 +377,25 @@ def _same_ending(evidence: Mapping[str, Any], _: Target) -> Texts:
     return ending_texts(evidence)
 
 
+def _malformed(evidence: Mapping[str, Any], target: Target) -> Texts:
+    if "deviation" in evidence:
+        return malformed_texts(evidence, target)
+    detail = str(evidence.get("detail"))
+    if detail.startswith("key_share: is not a share") and "bytes" not in detail:
+        return NO_SHARE_TLS13
+    return ending_texts(evidence)
+
+
+def _unrecognized(evidence: Mapping[str, Any], _: Target) -> Texts:
+    if "warning" in evidence:
+        return {**dict.fromkeys(CLIENTS, OK), "java": java_warning(evidence)}
+    return ending_texts(evidence)
+
+
+def _no_renegotiation_info(evidence: Mapping[str, Any], _: Target) -> Texts:
+    return NO_RENEGOTIATION_INFO
+
+
 _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]]] = {
     "client-certificate-required": _client_certificate,
     "client-certificate-rejected": _client_certificate,
@@ -348,14 +403,18 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "reset-after-hello": _same_ending,
     "silent-after-hello": _same_ending,
     "sni-filtered": _same_ending,
-    "sni-unrecognized": _same_ending,
+    "sni-unrecognized": _unrecognized,
+    "legacy-renegotiation": _no_renegotiation_info,
+    "oversized-message": oversized_texts,
+    "too-many-certificates": _too_many,
     "internal-error": _same_ending,
     "closed-during-handshake": _same_ending,
-    "malformed-handshake": _same_ending,
+    "malformed-handshake": _malformed,
     "version-rejected": _same_ending,
     "version-intolerant": _same_ending,
     "handshake-failure": _same_ending,
     "large-hello-dropped": _large_hello,
+    "no-shared-alpn": _no_shared_alpn,
     "legacy-version-only": _legacy,
     "no-shared-cipher": _no_shared_cipher,
     "no-shared-group": _no_shared_group,
@@ -370,7 +429,7 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "intermediate-expired": _issuer_dates,
     "untrusted-root": _untrusted_root,
     "weak-key": _weak_key,
-    "weak-signature": _weak_signature,
+    "unsupported-algorithm": _unsupported_algorithm,
     "path-length-exceeded": _path_length,
     "too-costly-to-judge": _too_costly,
     "path-not-found-by-all": _dead_end,

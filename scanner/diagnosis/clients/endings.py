@@ -39,6 +39,17 @@ def verify_texts(number: int, text: str) -> dict[str, str]:
     }
 
 
+def library_texts(reason: str) -> dict[str, str]:
+    """Return what the four clients over OpenSSL say when it ends a handshake for ``reason``, one of its texts."""
+    name = reason.upper().replace(" ", "_")
+    return {
+        "openssl": f"SSL routines::{reason}",
+        "curl": f"(35) TLS connect error: SSL routines::{reason}",
+        "python": f"[SSL: {name}] {reason}",
+        "node": f"ERR_SSL_{name}: SSL routines::{reason}",
+    }
+
+
 # --- how a handshake ends, whatever the reason ----------------------------------------------------
 
 RESET: Final[Mapping[str, str]] = {

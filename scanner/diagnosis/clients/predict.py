@@ -24,10 +24,11 @@ _FIELD: Final = re.compile(r"\{([a-z_]+)\}")
 # --- in which order a client finds fault with certificates ----------------------------------------
 
 _CHAIN: Final = (
-    "self-signed-leaf", "untrusted-root", "intermediate-not-sent", "intermediate-unobtainable", "issuer-unknown",
+    "unsupported-algorithm", "self-signed-leaf", "untrusted-root", "intermediate-not-sent", "intermediate-unobtainable", "issuer-unknown",
 )  # fmt: skip
 _EXTENSIONS: Final = (
-    "unknown-critical-extension", "issuer-not-a-ca", "path-length-exceeded", "wrong-key-usage", "not-for-server-auth",
+    "unknown-critical-extension", "issuer-not-a-ca", "path-length-exceeded", "too-many-certificates",
+    "wrong-key-usage", "not-for-server-auth",
 )  # fmt: skip
 _STRENGTH: Final = ("weak-key", "weak-signature")
 _NAMES: Final = ("name-not-in-san", "wildcard-depth", "common-name-only", "default-certificate")

@@ -28,8 +28,8 @@ ADDRESS_TEXTS: Final[Mapping[str, str]] = _TABLE["address"]
 NODE_LEAF_ALONE: Final[str] = _TABLE["node-leaf-alone"]
 # keyUsage of the leaf that lacks what the key exchange needs: what is missing -> who refuses, and how
 USAGE_TEXTS: Final[Mapping[str, Mapping[str, str]]] = _TABLE["usage"]
-# A signature in the chain that is of a kind which some do not verify (Ed25519, Ed448)
-UNVERIFIED_TEXTS: Final[Mapping[str, str]] = _TABLE["unverified"]
+# A key in a form that some do not read, where that differs from an algorithm that they do not know
+KEY_FORM_TEXTS: Final[Mapping[str, str]] = _TABLE["key-form"]
 # A path that is longer than some follow
 TOO_LONG_TEXTS: Final[Mapping[str, str]] = _TABLE["too-long"]
 # What Go says where the list of policies itself is malformed

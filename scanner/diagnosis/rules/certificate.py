@@ -16,6 +16,7 @@ from scanner.diagnosis.rules.clock import resting_on
 from scanner.model.evidence import FetchedIssuer
 from scanner.times import DAY, TIME_CODES, moment
 from scanner.trust.certificate_rules import usages
+from scanner.trust.client_algorithms import EVERYBODY
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from scanner.x509.certificate import Certificate
 from scanner.x509.extensions import KEY_ENCIPHERMENT
@@ -47,6 +48,7 @@ CONSEQUENCES: Final[Mapping[str, frozenset[str]]] = {
     "intermediate-not-sent": frozenset(("issuer-unknown", "intermediate-unobtainable")),
     "intermediate-unobtainable": frozenset(("issuer-unknown",)),
     "bad-signature": frozenset(("issuer-unknown", "intermediate-unobtainable")),
+    "unsupported-algorithm": frozenset(("issuer-unknown", "intermediate-unobtainable")),
     "certificate-expired": frozenset(("expires-soon",)),
 }  # fmt: skip
 
@@ -236,12 +238,24 @@ def _extras(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any
     return {"extra_count": len(extras), "extra_subjects": [entry.get("subject") or "unreadable" for entry in extras]}
 
 
+_HASHES: Final = {"sha1": "SHA-1", "md5": "MD5", "md4": "MD4", "md2": "MD2"}
+
+
+def _weak_signature(evidence: Mapping[str, Any], _: Certificate | None) -> dict[str, Any]:
+    signature = str(evidence.get("signature")).lower()
+    hash = next((shown for name, shown in _HASHES.items() if name in signature), "")
+    # Java refuses SHA-1 only below the roots that it brings itself (jdk.certpath.disabledAlgorithms)
+    takes = {"java"} if hash == "SHA-1" and not evidence.get("publicly_trusted") else set()
+    return {"hash": hash, "refused_by": [client for client in EVERYBODY if client not in takes]}
+
+
 # What a summary needs beside what the judge says
 _ARRANGE: Final[Mapping[str, Callable[[Mapping[str, Any], Certificate | None], dict[str, Any]]]] = {
     "intermediate-not-sent": _missing,
     "intermediate-unobtainable": _unobtainable,
     "untrusted-root": _root,
     "malformed-certificate": _flaws,
+    "weak-signature": _weak_signature,
     "chain-has-extras": _extras,
     "path-not-found-by-all": _dead_end,
 }

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from scanner.diagnosis.case import ENUMERATION, Case, followup, works
 from scanner.diagnosis.claim import Claim
-from scanner.model.evidence import EndpointEvidence, Failure, Probe, Stage
-from scanner.tls.offers import MODERN_GROUPS, MODERN_SUITES, TLS12
-from scanner.tls.registry_names import alert_name, cipher_name, group_name, version_name
+from scanner.model.evidence import EndpointEvidence, Failure, Negotiation, Probe, Stage
+from scanner.starttls.protocols import PROTOCOLS
+from scanner.tls.offers import MODERN, TLS12, UNCOMPUTED_GROUPS
+from scanner.tls.registry_names import alert_name, cipher_name, group_name, scheme_name, version_name
 
 REFUSALS: Final = frozenset({Failure.RESET, Failure.CLOSED, Failure.SILENT, Failure.ALERT, Failure.MALFORMED})
 STARTTLS_FAILURES: Final = frozenset(
@@ -21,6 +22,8 @@ STARTTLS_FAILURES: Final = frozenset(
 )
 LEGACY_QUESTIONS: Final = ("tls11", "tls10", "ssl3")
 SNI_QUESTIONS: Final = ("other-sni", "no-sni")
+# The alert of a server that knows none of the names in ALPN (RFC 7301 section 3.2)
+NO_APPLICATION_PROTOCOL: Final = 120
 
 # Alerts (RFC 8446 section 6.2) by what they say when no other hello helps
 _ALERTS: Final = {
@@ -84,7 +87,27 @@ def failure_facts(case: Case) -> dict[str, Any]:
     }
     if tried:
         facts["tried"] = tried
+        newer = [name for name in tried if name not in LEGACY_QUESTIONS]
+        older = [name for name in tried if name in LEGACY_QUESTIONS]
+        facts["offers"] = [_OFFER_WORDS[name] for name in (*newer, "-".join(older)) if name in _OFFER_WORDS]
     return facts
+
+
+# How an offer differs from the first, for people
+_OFFER_WORDS: Final = {
+    "small": "no post-quantum share",
+    "other-sni": "another server name",
+    "no-sni": "no server name",
+    "no-alpn": "no ALPN",
+    "all-suites": "every cipher suite",
+    "all-groups": "every group",
+    "all-schemes": "every signature scheme",
+    "everything": "every suite, group and signature scheme, no ALPN",
+    "tls12": "TLS 1.2 alone",
+    "tls12-everything": "TLS 1.2 with every suite and group",
+    "tls10": "TLS 1.0",
+    "tls11-tls10-ssl3": "TLS 1.1, TLS 1.0, SSL 3.0",
+}
 
 
 def answer_word(probe: Probe) -> str:
@@ -102,15 +125,19 @@ def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
         if probe.failure in (Failure.RESET, Failure.SILENT):
             return [Claim("sni-filtered", facts)]
         return [Claim("sni-unrecognized", facts)]
+    if works(endpoint, "no-alpn"):
+        return [Claim("no-shared-alpn", facts | alpn_facts(case.target.protocol))]
     if works(endpoint, "small"):
         return [Claim("large-hello-dropped", facts)]
     if works(endpoint, "tls12"):
         return [Claim("version-intolerant", facts)]
-    if any(works(endpoint, name) for name in ("everything", "all-suites", "all-groups")):
+    if any(works(endpoint, name) for name in _LISTS):
         return _mismatch(case, facts)
     if works(endpoint, "tls12-everything"):
-        # Refused when 1.3 is offered beside everything else, so both the version and the lists are reasons.
-        return [Claim("version-intolerant", facts), *_mismatch(case, facts)]
+        # Without TLS 1.3 a current client's lists are refused too, so it is they that are the reason.
+        return _mismatch(case, facts)
+    if (asked := _group_asked_for(endpoint)) is not None:
+        return [Claim("no-shared-group", facts | _choice_facts(asked))]
     legacy = [answer for name in LEGACY_QUESTIONS if (answer := followup(endpoint, name)) is not None and answer.ok]
     if legacy:
         return [Claim("legacy-version-only", {**facts, **_legacy_facts(legacy)})]
@@ -134,39 +161,69 @@ def name_is_the_reason(endpoint: EndpointEvidence) -> bool:
     return False
 
 
+# What was offered in longer lists, the shortest changes first
+_LISTS: Final = ("all-suites", "all-groups", "all-schemes", "everything")
+# Who does not take a certificate or a signature of a scheme that no browser offers
+_SCHEME_REFUSED_BY: Final = ["Chrome", "Firefox", "Go", "Java", "OpenSSL"]
+
+
+def strange_choices(negotiation: Negotiation) -> tuple[str, ...]:
+    """Return which lists of ours hold what the server chose and a current browser does not offer: suites, groups, schemes."""
+    chosen = (
+        ("all-suites", negotiation.cipher, MODERN.suites),
+        ("all-groups", negotiation.group, MODERN.groups),
+        ("all-schemes", negotiation.signature_scheme, MODERN.schemes),
+    )
+    return tuple([name for name, choice, offered in chosen if choice is not None and choice not in offered])
+
+
 def _mismatch(case: Case, facts: dict[str, Any]) -> list[Claim]:
     """Return what was missing in the lists of our hello, by what the server chose when it was offered more."""
     endpoint = case.endpoint
-    everything = followup(endpoint, "everything") or followup(endpoint, "tls12-everything")
-    suites, groups = works(endpoint, "all-suites"), works(endpoint, "all-groups")
-    chosen = next(
-        (
-            answer.flight
-            for name in ("all-suites", "all-groups", "everything", "tls12-everything")
-            if (answer := followup(endpoint, name)) is not None and answer.ok and answer.flight is not None
-        ),
-        None,
-    )
+    answers = [followup(endpoint, name) for name in (*_LISTS, "tls12-everything")]
+    chosen = next((answer.flight for answer in answers if answer is not None and answer.ok and answer.flight), None)
     if chosen is None:
-        return [Claim("handshake-failure", facts)] if everything is None or everything.ok else []
-    details: dict[str, Any] = dict(facts)
-    if chosen.negotiation.version is not None:
-        details["version"] = version_name(chosen.negotiation.version)
-    if chosen.negotiation.cipher is not None:
-        details["cipher"] = cipher_name(chosen.negotiation.cipher)
-        details["cipher_code"] = chosen.negotiation.cipher
-    if chosen.negotiation.group is not None:
-        details["group"] = group_name(chosen.negotiation.group)
-    if chosen.negotiation.dh_bits is not None:
-        details["dh_bits"] = chosen.negotiation.dh_bits
-    strange_suite = chosen.negotiation.cipher is not None and chosen.negotiation.cipher not in MODERN_SUITES
-    strange_group = chosen.negotiation.group is not None and chosen.negotiation.group not in MODERN_GROUPS
+        return []
+    details = facts | _choice_facts(chosen.negotiation)
+    needed = [name for name in _LISTS[:-1] if works(endpoint, name)] or strange_choices(chosen.negotiation)
     claims = []
-    if (suites or strange_suite) and not groups:
+    if "all-suites" in needed:
         claims.append(Claim("no-shared-cipher", details))
-    if (groups or strange_group) and not suites:
+    if "all-groups" in needed:
         claims.append(Claim("no-shared-group", details))
+    if "all-schemes" in needed:
+        claims.append(Claim("no-shared-signature-scheme", details | {"refused_by": _SCHEME_REFUSED_BY}))
     return claims or [Claim("handshake-failure", details)]
+
+
+def _choice_facts(chosen: Negotiation) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if chosen.version is not None:
+        facts["version"] = version_name(chosen.version)
+    if chosen.cipher is not None:
+        facts["cipher"] = cipher_name(chosen.cipher)
+        facts["cipher_code"] = chosen.cipher
+    if chosen.group is not None:
+        facts["group"] = group_name(chosen.group)
+    if chosen.dh_bits is not None:
+        facts["dh_bits"] = chosen.dh_bits
+    if chosen.signature_scheme is not None:
+        facts["scheme"] = scheme_name(chosen.signature_scheme)
+    return facts
+
+
+def _group_asked_for(endpoint: EndpointEvidence) -> Negotiation | None:
+    """Return what a server chose that asked for a share in a group of TLS 1.3 which cannot be computed here, if it did."""
+    answer = followup(endpoint, "everything")
+    if answer is None or answer.flight is None or not answer.flight.negotiation.hello_retry:
+        return None
+    chosen = answer.flight.negotiation
+    return chosen if chosen.group in UNCOMPUTED_GROUPS else None
+
+
+def alpn_facts(protocol: str) -> dict[str, Any]:
+    """Return which names a hello for the protocol offers in ALPN."""
+    return {"offered": [name.decode("ascii") for name in PROTOCOLS[protocol].alpn]}
 
 
 def _legacy_facts(answers: list[Probe]) -> dict[str, Any]:
@@ -200,6 +257,41 @@ def _unexplained(case: Case, facts: dict[str, Any]) -> Claim:
     if probe.failure is Failure.RESET and not began:
         return Claim("reset-after-hello", facts)
     return Claim("closed-during-handshake", facts)
+
+
+def finish_claims(case: Case) -> Iterator[Claim]:
+    """Yield how a handshake below TLS 1.3 ended after our own flight, where no handshake with this address came further."""
+    for question, completion in case.endpoint.completions.items():
+        if not completion.answered or completion.failure is None or completion.presented:
+            continue
+        facts: dict[str, Any] = {
+            "failure": str(completion.failure),
+            "after": "the client's key exchange",
+            "question": question,
+        }
+        flight = case.flight
+        if flight is not None and flight.negotiation.cipher is not None:
+            facts["cipher"] = cipher_name(flight.negotiation.cipher)
+        if completion.failure is Failure.MALFORMED:
+            yield Claim(
+                "malformed-handshake", {**facts, "detail": f"{completion.detail} after the client's key exchange"}
+            )
+            return
+        if completion.alert is not None:
+            facts |= {"alert": alert_name(completion.alert), "alert_code": completion.alert}
+        elif completion.failure is Failure.SILENT:
+            facts["waited"] = round(completion.seconds, 1)
+        facts["breaks"] = _BREAKS[completion.failure]
+        yield Claim("closed-during-handshake", facts)
+        return
+
+
+_BREAKS: Final = {
+    Failure.RESET: "resets the connection",
+    Failure.CLOSED: "closes the connection",
+    Failure.SILENT: "falls silent",
+    Failure.ALERT: "sends an alert",
+}
 
 
 def legacy_claims(case: Case) -> tuple[Claim, ...]:

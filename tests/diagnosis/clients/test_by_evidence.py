@@ -75,15 +75,23 @@ def test_each_client_has_its_shortest_prime() -> None:
 
 def test_only_clients_that_refuse_have_a_text() -> None:
     assert refusing("malformed-certificate", refused_by=["Go"]) == {"go"}
-    assert refusing("path-length-exceeded", refused_by=["Firefox", "Java"], detail="x") == {"firefox", "java"}
+    assert refusing("too-many-certificates", refused_by=["Firefox", "Java"], detail="x") == {"firefox", "java"}
     assert refusing("too-costly-to-judge", refused_by=["Go", "Java"]) == {"go", "java"}
     compared = {"comparisons": 2_000_000, "refused_by": ["OpenSSL", "curl", "Python", "GnuTLS"]}
     assert refusing("too-costly-to-judge", **compared) == {"openssl", "curl", "python", "node", "gnutls"}
-    assert refusing("no-shared-signature-scheme", signature="ed25519", refused_by=["Chrome"]) == {"chrome"}
+    assert refusing("unsupported-algorithm", signature="ed25519", refused_by=["Chrome"]) == {"chrome"}
     assert "java" not in refusing("intermediate-expired", anchor=True)
     assert "java" in refusing("issuer-not-a-ca", anchor=True)
-    assert "java" not in refusing("weak-signature", signature="sha1WithRSAEncryption", publicly_trusted=False)
-    assert "java" in refusing("weak-signature", signature="sha1WithRSAEncryption", publicly_trusted=True)
+    assert "java" not in refusing("weak-signature", signature="sha1WithRSAEncryption", refused_by=["OpenSSL", "Go"])
+    assert refusing("weak-key", key="rsa:1024", refused_by=["OpenSSL"]) == {"openssl", "curl", "python", "node"}
+    assert refusing("weak-key", key="dsa:2048", dsa_bits=2048, refused_by=["Go", "Java"]) == {"go", "java"}
+
+
+def test_of_an_algorithm_that_is_not_checked_here_only_refusals_are_predicted() -> None:
+    facts = {"signature": "SM2-with-SM3", "reason": "tlsweep cannot verify it", "refused_by": ["Go", "GnuTLS"]}
+    assert texts_of("unsupported-algorithm", facts, target()).keys() == {"go", "gnutls"}  # type: ignore[union-attr]
+    ml_dsa = texts_of("unsupported-algorithm", {"signature": "ml-dsa-65", "refused_by": ["Go"]}, target())
+    assert ml_dsa is not None and ml_dsa["java"] == OK
 
 
 def test_purposes_of_a_certificate_have_their_texts() -> None:

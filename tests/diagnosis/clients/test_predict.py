@@ -50,6 +50,7 @@ EVIDENCE: dict[str, dict[str, Any]] = {
     "no-shared-group": {"group": "secp521r1", "failure": "alert", "alert_code": 40},
     "no-shared-signature-scheme": {"refused_by": ["Chrome"]},
     "legacy-version-only": {"versions": ["TLSv1.0"]},
+    "oversized-message": {"message": "Certificate", "size": 40_000, "refused_by": ["Java"]},
     "weak-key": {"key": "rsa:1024", "leaf": True},
     "revoked-ocsp": {"leaf": True},
     "staple-invalid": {"fault": "signature"},

@@ -93,6 +93,18 @@ def test_sha1_preferred_but_not_alone() -> None:
     assert codes(diagnosed(evidence(at(answered(**SHA1), no_sha1=answered())))) == []
 
 
+def test_a_service_that_refuses_the_protocols_of_the_web_is_noted() -> None:
+    """A row of any protocol: what completed the handshake without ALPN counts, and ALPN alone is noted."""
+    seen = at(answered(offer="no-alpn"), modern=alerted(120))
+    diagnosis = diagnosed(evidence(seen, of=target(protocol="tls")))
+    assert codes(diagnosis) == ["no-shared-alpn."]
+    assert (diagnosis.outcome, diagnosis.clients) == ("ok", {})
+    assert proof(diagnosis, "no-shared-alpn") == {
+        "offered": ["h2", "http/1.1"],
+        "tried": {"modern": "no_application_protocol"},
+    }
+
+
 def test_server_that_needs_sni_is_noted() -> None:
     diagnosis = diagnosed(evidence(at(answered(), no_sni=alerted(112, sni=None))))
     assert codes(diagnosis) == ["sni-required."]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scanner.model.evidence import Failure, Negotiation, Probe, ServerFlight, Stage
-from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, failed, proof, target
+from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, failed, flight, proof, target
 
 RESET = failed(Failure.RESET)
 CLOSED = failed(Failure.CLOSED)
@@ -72,12 +72,37 @@ def legacy(version: int) -> Probe:
         (
             RESET,
             {"small": RESET, "tls12": RESET, "everything": RESET, "tls12_everything": answered(**OLD_SUITE)},
-            ["version-intolerant", "no-shared-cipher"],
+            ["no-shared-cipher"],
         ),
         # nothing helps: the failure itself
         (HANDSHAKE_FAILURE, {"everything": HANDSHAKE_FAILURE}, ["handshake-failure"]),
         (alerted(71), {}, ["handshake-failure"]),
         (alerted(120), {}, ["handshake-failure"]),
+        (alerted(120), {"no_alpn": answered(alpn=None)}, ["no-shared-alpn"]),
+        (RESET, {"everything": answered(), "no_alpn": answered(alpn=None)}, ["no-shared-alpn"]),
+        # an ML-DSA key; schemes that are wanted for the chain and then not used; SM2 and a rare suite at once
+        (HANDSHAKE_FAILURE, {"everything": answered(signature_scheme=0x0905)}, ["no-shared-signature-scheme"]),
+        (
+            HANDSHAKE_FAILURE,
+            {"everything": answered(), "all_schemes": answered()},
+            ["no-shared-signature-scheme"],
+        ),
+        (
+            HANDSHAKE_FAILURE,
+            {"everything": answered(cipher=0x1304, signature_scheme=0x0708)},
+            ["no-shared-cipher", "no-shared-signature-scheme"],
+        ),
+        # an HelloRetryRequest for ML-KEM-512, of which no share can be made here
+        (
+            HANDSHAKE_FAILURE,
+            {"everything": failed(Failure.MALFORMED, flight=flight((), group=0x0200, hello_retry=True, complete=False))},
+            ["no-shared-group"],
+        ),
+        (
+            HANDSHAKE_FAILURE,
+            {"everything": failed(Failure.MALFORMED, flight=flight((), group=0x0017, hello_retry=True, complete=False))},
+            ["handshake-failure"],
+        ),
         (alerted(80), {"no_sni": alerted(80, sni=None)}, ["internal-error"]),
         (alerted(50), {"small": alerted(50)}, ["malformed-handshake"]),
         (alerted(47), {}, ["malformed-handshake"]),
