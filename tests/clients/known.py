@@ -77,7 +77,6 @@ DIFFERENT: Mapping[tuple[str, str], str] = {
         )
         for client in ("openssl", "python", "node", "chrome", "firefox", "gnutls")
     },
-    **{("root-no-bc", client): _WORDS for client in (*_LIBRARIES, "chrome")},
     **{
         (server, "gnutls"): _GNUTLS
         for server in (
