@@ -37,8 +37,8 @@ CASES = [
     ("nntp", (b"502 You have no permission to talk.\r\n",)),
     ("sieve", (b'BYE "Too many connections"\r\n',)),
     ("mysql", (MYSQL,)),
-    ("smtp", (b"220 mx ESMTP\r\n", b"250-mx\r\n250 STARTTLS\r\n", b"454 4.7.0 no key\r\n")),
-    ("pop3", (b"+OK\r\n", b"+OK\r\nSTLS\r\n.\r\n", b"-ERR no key\r\n")),
+    ("smtp", (b"220 mx ESMTP\r\n", b"250-mx\r\n250 STARTTLS\r\n", b"454 4.7.0 no key\r\n", b"500 what?\r\n")),
+    ("pop3", (b"+OK\r\n", b"+OK\r\nSTLS\r\n.\r\n", b"-ERR no key\r\n", b"-ERR what?\r\n")),
 ]
 
 
