@@ -46,8 +46,8 @@ def build() -> str:
                 continue
             later = "" if code.judged else " *Not judged by this version yet.*"
             parts.append(f"\n### {code.code}\n\n**{code.title}.** {code.severity.capitalize()}.{later}\n")
-            parts.append(f"\n- *Proof:* {code.proof}.\n")
-            parts += [f"- *What to do:* {_general(remedy)}\n" for remedy in code.remedy]
+            remedies = " Or: ".join(code.remedy)
+            parts.append(f"\n- *Proof:* {code.proof}.\n- *What to do:* {_general(remedies)}\n")
     return "".join(parts)
 
 

@@ -56,8 +56,8 @@ def _table(name: str) -> dict[str, Any]:
     return table
 
 
-def _variants(texts: str | list[str]) -> tuple[str, ...]:
-    return (texts,) if isinstance(texts, str) else tuple(texts)
+def _remedies(written: str | list[str]) -> tuple[str, ...]:
+    return (written,) if isinstance(written, str) else tuple(written)
 
 
 def _read() -> dict[str, Code]:
@@ -71,7 +71,7 @@ def _read() -> dict[str, Code]:
             title=entry["title"],
             proof=entry["proof"],
             summary=tuple(entry["summary"]),
-            remedy=_variants(entry["remedy"]),
+            remedy=_remedies(entry["remedy"]),
             confirm=tuple(entry["confirm"]),
             order=order,
             judged=entry.get("judged", True),
@@ -106,7 +106,7 @@ def words_of(code: str, language: str = ENGLISH) -> Words:
         other.get("title", entry.title),
         other.get("proof", entry.proof),
         tuple(other.get("summary", entry.summary)),
-        _variants(other["remedy"]) if "remedy" in other else entry.remedy,
+        _remedies(other["remedy"]) if "remedy" in other else entry.remedy,
     )
 
 

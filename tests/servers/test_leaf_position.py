@@ -152,7 +152,7 @@ def test_the_leaf_is_the_certificate_whose_key_signed(
 ) -> None:
     sent, leaf, expected = ORDERS[order]
     finding = scanned(ports[version, order], tmp_path)
-    assert codes(finding) == expected
+    assert codes(finding) == expected, finding["diagnoses"][0]["evidence"]
     assert finding["endpoints"][0]["chain"] == [each.sha256 for each in sent]
     if sent[0] is not leaf:
         said = finding["diagnoses"][0]
