@@ -283,8 +283,13 @@ CHAIN: Final = (
         presenting(_cross_sign_first),
         also=("chain-has-extras",),
     ),
-    _chain_case(
-        "policy-not-satisfied", "A CA above demands a certificate policy, and nobody has one.", presenting(_no_policy)
+    failing_case(
+        "chain-validation",
+        "policy-not-satisfied",
+        "policy-not-satisfied",
+        "A CA above demands a certificate policy, and nobody has one.",
+        presenting(_no_policy),
+        also=("unknown-critical-extension",),
     ),
     _chain_case("malformed-certificate", "The certificate is cut short.", _malformed),
     _chain_case(
