@@ -333,6 +333,7 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "client-certificate-required-by-application": _behind_tls,
     "reset-after-hello": _same_ending,
     "silent-after-hello": _same_ending,
+    "proxy-header-expected": _same_ending,
     "sni-filtered": _same_ending,
     "sni-unrecognized": _unrecognized,
     "legacy-renegotiation": _no_renegotiation_info,
