@@ -51,7 +51,7 @@ _TITLE: Final = r"<title[^>]*>(.*?)</title"
 _TAG: Final = r"<(style|script)\b.*?</\1[^>]*>|<[^>]*>"
 _IN_PAGES: Final = re.IGNORECASE | re.DOTALL
 _ENDED: Final = frozenset({Failure.CLOSED, Failure.RESET, Failure.ALERT})
-_HTTP_ALPN: Final = frozenset({"h2", "http/1.1"})
+HTTP_ALPN: Final = frozenset({"h2", "http/1.1"})
 
 
 def client_auth_claims(case: Case) -> Iterator[Claim]:
@@ -78,7 +78,10 @@ def client_auth_claims(case: Case) -> Iterator[Claim]:
     if demand is None or without is None:
         return
     if demand is Demand.WELCOME:
-        yield Claim("client-certificate-optional", facts)
+        told = _told_best(case)
+        yield Claim(
+            "client-certificate-optional", facts if told.waited is None else {**facts, "seconds": round(told.waited, 1)}
+        )
     elif demand is Demand.REFUSED:
         yield Claim("client-certificate-required", {**_ending(without, demand), **facts})
     else:
@@ -161,9 +164,10 @@ def _demand(completion: Completion, protocol: str, flight: ServerFlight) -> Dema
         if completion.failure is None:
             return Demand.REFUSED_BEHIND if _speaks_of_certificates(completion) else Demand.WELCOME
         if completion.failure in _ENDED:
-            known = protocol != "tls" or flight.negotiation.alpn in _HTTP_ALPN
+            # who was asked nothing, or in a protocol that it speaks, does not hang up for another reason
+            known = completion.waited is not None or protocol != "tls" or flight.negotiation.alpn in HTTP_ALPN
             return Demand.REFUSED_BEHIND if known else None
-        return Demand.WELCOME  # it waits for another word than ours, and has not refused
+        return None  # it has neither answered nor refused in the time that it had
     if completion.stage is not Stage.DONE:
         return None
     status = completion.status
@@ -184,8 +188,8 @@ def hung_up(completion: Completion) -> bool:
 def _rejection(case: Case, ours: Completion, flight: ServerFlight, shown: dict[str, Any]) -> Demand | None:
     """Return why our certificate counts as refused; ``None`` if it does not."""
     demand = _demand(ours, case.target.protocol, flight)
-    if demand is Demand.REFUSED or (demand is None and ours.stage is Stage.APPLICATION):
-        return Demand.REFUSED
+    if demand is Demand.REFUSED:
+        return demand
     if demand is not Demand.REFUSED_BEHIND:
         return None
     plain = case.endpoint.completions.get(CLIENT_AUTH)
