@@ -77,6 +77,16 @@ def seen(protocol: str = "https", *, alpn: str | None = None, asks: Any = ASKS, 
         ("smtp", said(b"530 5.7.0 Client certificate not presented\r\n"), [BEHIND]),
         ("smtp", said(b"550 go away\r\n"), [OPTIONAL]),
         ("postgres", said(POSTGRES), [BEHIND]),
+        # who has not looked at the client yet has not welcomed it
+        ("postgres", said(b"E\0\0\0\x40SFATAL\0C57P03\0Mle syst\xc3\xa8me d\xc3\xa9marre\0\0"), []),
+        ("postgres", said(b"E\0\0\0\x40SFATAL\0C53300\0Msorry, too many clients already\0\0"), []),
+        ("postgres", said(b'E\0\0\0\x40SFATAL\0C28000\0Mrole "tlsweep" does not exist\0\0'), [OPTIONAL]),
+        ("smtps", said(b"421 4.3.2 too many connections\r\n"), []),
+        ("smtp", said(b"451 4.3.0 try again\r\n"), []),
+        ("imaps", said(b"* BYE Server shutting down.\r\n"), []),
+        ("ldaps", said(b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x34\x04\x00\x04\x00"), []),
+        ("ldap", said(b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x30\x04\x00\x04\x00"), [OPTIONAL]),
+        ("xmpps", said(b"<stream:error><system-shutdown xmlns='x'/></stream:error>"), []),
         ("ldap", said(LDAP), [BEHIND]),
         ("imaps", HUNG_UP, [BEHIND]),
         ("imaps", Completion(Stage.DONE, reply=b"* OK"), [OPTIONAL]),
@@ -186,7 +196,7 @@ QUIETLY_CLOSED = replace(HUNG_UP, waited=1.0)
 def test_of_a_service_of_an_unknown_protocol_only_silence_decides(
     without: Completion, ours: Completion | None, expected: list[str]
 ) -> None:
-    completions = {"client_auth": without}
+    completions: dict[str, Any] = {"client_auth": without}
     if ours is not None:
         completions["authenticated"] = replace(ours, presented=True, offered=(OURS.der,))
     assert codes(seen("tls", **completions)) == expected
