@@ -220,7 +220,6 @@ _DSA = (
     "keys of DSA, which neither OpenSSL (at its security level 2) nor any browser takes, and TLS 1.3 has no scheme for"
 )
 PKITS_DIFFERENT = {
-    "4.1.4 Valid DSA Signatures Test4": _DSA,
     "4.1.5 Valid DSA Parameter Inheritance Test5": _DSA,
 }
 #: Where the set of policies that a client starts with matters: all TLS clients start with anyPolicy.

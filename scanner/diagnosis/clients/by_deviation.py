@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from scanner.diagnosis.clients.endings import CLIENTS, OK, library_texts
+from scanner.diagnosis.clients.endings import CLIENTS, LIBRARIES, OK, library_texts
 from scanner.diagnosis.rules.deviations import OPENSSL_4_KNOWS
 from scanner.model.evidence import Target
 from scanner.tls.offers import SHA1_SCHEMES, TLS13
@@ -19,7 +19,6 @@ Texts = Mapping[str, str]
 _ALL_OK: Final = dict.fromkeys(CLIENTS, OK)
 _CHROME: Final = "ERR_SSL_PROTOCOL_ERROR"
 _SSL: Final = "javax.net.ssl."
-LIBRARIES: Final = ("openssl", "curl", "python", "node")
 
 NO_RENEGOTIATION_INFO: Final = {
     **_ALL_OK,

@@ -168,6 +168,16 @@ def _filled(text: str, record: DiagnosisRecord, target: Target) -> str:
         "name": target.name,
         "port": target.port,
         "address": f"[{endpoints[0]}]" if ":" in endpoints[0] else endpoints[0],
+        "common_name_of_subject": _common_name(str(record["evidence"].get("subject", ""))),
         **record["evidence"],
     }
     return _FIELD.sub(lambda found: words(facts.get(found[1], ""), last=", "), text)
+
+
+_COMMON_NAME: Final = re.compile(r"(?:^|,)CN=([^,\\]*)")
+
+
+def _common_name(subject: str) -> str:
+    """Return the common name in a subject, as Go names a CA; the whole subject if it has none."""
+    found = _COMMON_NAME.search(subject)
+    return found[1] if found else subject
