@@ -102,7 +102,7 @@ ONLY: Final[dict[tuple[str, str], frozenset[str]]] = {
     # what only the fleet can say, and not how that is found
     ("diagnosis", "fleet"): frozenset({"correlate.fleet_verdicts"}),
     # names of code points and the hellos that a question sends, never the handshake
-    ("diagnosis", "tls"): frozenset({"offers", "registry_names", "unixtime"}),
+    ("diagnosis", "tls"): frozenset({"constants", "offers", "registry_names", "unixtime"}),
     ("codec", "tls"): frozenset({"offers", "registry_names"}),
     ("explain", "tls"): frozenset({"registry_names"}),
     # one module verifies the signatures of certificates and of handshakes

@@ -66,8 +66,9 @@ class _AnswerPage:
             )
         for meaning in answer["meanings"]:
             self._paragraph(meaning["means"])
-        self._title(translate("It can mean, the likeliest first"))
-        self._codes(answer["codes"], numbered=True)
+        if answer["codes"]:
+            self._title(translate("It can mean, the likeliest first"))
+            self._codes(answer["codes"], numbered=True)
         self._title(translate("How to tell them apart"))
         self._line(translate("decides: "), answer["check"])
         for meaning in answer["meanings"]:

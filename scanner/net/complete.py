@@ -162,6 +162,8 @@ class _CompletedConnection:
         self._http: HttpAnswer | None = None
         self._local_time: float | None = None
         self._done = False
+        self._tls: Tls | None = None
+        self._renegotiated = False
 
     async def run(self, address: str, context: ssl.SSLContext, timing: Timing) -> Completion:
         dialogue = self._service.open_dialogue()
@@ -204,7 +206,7 @@ class _CompletedConnection:
         self, sock: socket.socket, context: ssl.SSLContext, dialogue: Dialogue | None, scope: trio.CancelScope
     ) -> None:
         try:
-            tls = Tls(sock, context, self._sni, dialogue)
+            self._tls = tls = Tls(sock, context, self._sni, dialogue)
         except ValueError as error:  # a name that OpenSSL does not send
             self._failure, self._detail = Failure.MALFORMED, str(error)
             return
@@ -240,13 +242,16 @@ class _CompletedConnection:
         if not self._asked:
             return
         if self._stage is Stage.HELLO:
-            # below TLS 1.3 our second flight holds the certificate, or says that there is none (RFC 5246 section 7.4.6);
-            # ``ssl`` knows the version of completed handshakes only
-            if tls.flights > 1 and self._expected is not None and self._expected < TLS13:
+            # below TLS 1.3 our second flight holds the certificate, or says that there is none (RFC 5246 section 7.4.6)
+            if self._has_answered(tls):
                 self._stage = Stage.CLIENT_AUTH
                 self._version = self._expected
         elif not self._heard and self._alert in CERTIFICATE_ALERTS:
             self._stage = Stage.CLIENT_AUTH
+
+    def _has_answered(self, tls: Tls) -> bool:
+        """Return whether our second flight was sent, below TLS 1.3; ``ssl`` knows the version of completed handshakes only."""
+        return tls.flights > 1 and self._expected is not None and self._expected < TLS13
 
     # --- what is behind it -------------------------------------------------------------------------
 
@@ -266,8 +271,12 @@ class _CompletedConnection:
         await tls.write(
             f"GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tlsweep\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
         )
+        sent = tls.flights
         while len(self._heard) < MOST_READ:
-            data = await tls.read()
+            try:
+                data = await tls.read()
+            finally:  # nothing is sent while reading but in a handshake, or for a new key in TLS 1.3
+                self._renegotiated = tls.flights > sent and self._version != TLS13
             if not data:
                 break
             self._heard += data
@@ -331,5 +340,10 @@ class _CompletedConnection:
             challenge=None if http is None else http.challenge,
             date=None if http is None else http.date,
             local_time=self._local_time,
+            answered=not self._done
+            and self._stage is Stage.HELLO
+            and self._tls is not None
+            and self._has_answered(self._tls),
+            renegotiated=self._renegotiated,
             reply=self._heard[0 if http is None else http.body_at :][:MOST_REPLY],
         )

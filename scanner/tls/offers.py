@@ -82,7 +82,8 @@ ALL_GROUPS: Final = (*MODERN_GROUPS, SECP521R1, X448, *FFDHE_GROUPS, *TLS13_GROU
 # Chromium's list first (RFC 8446 section 4.2.3 code points), then those of other clients
 BROWSER_SCHEMES: Final = (0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601)
 SHA1_SCHEMES: Final = (0x0203, 0x0201, 0x0202)
-OTHER_SCHEMES: Final = (0x0603, 0x0807, 0x0808, 0x0809, 0x080A, 0x080B, 0x0303, 0x0301, 0x0302, 0x0402, 0x0502, 0x0602)
+SHA224_SCHEMES: Final = (0x0303, 0x0301, 0x0302)
+OTHER_SCHEMES: Final = (0x0603, 0x0807, 0x0808, 0x0809, 0x080A, 0x080B, *SHA224_SCHEMES, 0x0402, 0x0502, 0x0602)
 # ML-DSA-44, -65 and -87, brainpool in TLS 1.3 (RFC 8734), SM2 (RFC 8998). Not in ``MODERN``: a server that has a second
 # certificate of such a kind would show that one, which clients without them never see.
 RARE_SCHEMES: Final = (0x0904, 0x0905, 0x0906, 0x081A, 0x081B, 0x081C, 0x0708)
@@ -128,6 +129,10 @@ EVERYTHING: Final = replace(ALL_SCHEMES_OFFER, name="everything", suites=ALL_SUI
 FORWARD_SECRET: Final = replace(MODERN, name="forward-secret", suites=(*TLS13_SUITES, *ECDHE_AEAD, *ECDHE_CBC_SHA1))
 # No SHA-1 signatures, which Chromium, Go and OpenSSL at level 2 do not offer
 NO_SHA1: Final = replace(MODERN, name="no-sha1", schemes=(*BROWSER_SCHEMES, *OTHER_SCHEMES))
+# No SHA-224 either, which Chromium, Firefox, Go and GnuTLS do not offer
+NO_SHA224: Final = replace(
+    MODERN, name="no-sha224", schemes=tuple(scheme for scheme in NO_SHA1.schemes if scheme not in SHA224_SCHEMES)
+)
 
 # All there are before TLS 1.3
 LEGACY_SUITES: Final = tuple(s for s in ALL_SUITES if s not in (*TLS13_SUITES, *CCM_TLS13_SUITES))
@@ -150,6 +155,6 @@ OFFERS: Final = {
     offer.name: offer
     for offer in (
         MODERN, SMALL, TLS12_ONLY, TLS13_ONLY, ALL_SUITES_OFFER, ALL_GROUPS_OFFER, ALL_SCHEMES_OFFER, NO_ALPN, EVERYTHING,
-        FORWARD_SECRET, NO_SHA1, TLS12_EVERYTHING, TLS11_ONLY, TLS10_ONLY, SSL3_ONLY,
+        FORWARD_SECRET, NO_SHA1, NO_SHA224, TLS12_EVERYTHING, TLS11_ONLY, TLS10_ONLY, SSL3_ONLY,
     )
 }  # fmt: skip

@@ -137,6 +137,12 @@ class NameConstraints:
         """The number of subtrees, permitted and excluded."""
         return self.permitted.count + self.excluded.count
 
+    def comparisons_of_chrome(self, names: GeneralNames) -> int:
+        """Return the product that Chrome limits: names of subjectAltName times constraints, of the types that it knows."""
+        known = len(names.dns) + len(names.ips) + sum(tag in (DIRECTORY, EMAIL) for tag, _ in names.others)
+        sides = (self.permitted.counts, self.excluded.counts)
+        return known * sum(side.get(tag, 0) for side in sides for tag in (DNS, IP, DIRECTORY, EMAIL))
+
     @property
     def steps(self) -> int:
         """The cost of making the tables, in steps of ``scanner.trust.step_budget``."""
@@ -346,6 +352,7 @@ def _read_subtrees_untrusted(value: bytes, start: int, stop: int, side: Subtrees
         base_tag, base_start, base_stop = der.header_untrusted(value, at, end)
         content = value[base_start:base_stop]
         side.count += 1
+        side.counts[base_tag] = side.counts.get(base_tag, 0) + 1
         for bound, bound_start, bound_stop in der.children_untrusted(value, base_stop, end):
             flaws[malformations.BOUNDED_CONSTRAINT] = None
             if bound != 0x80 or der.integer_untrusted(value, bound_start, bound_stop) != 0:

@@ -83,7 +83,7 @@ public class Client {
                 return "ok";
             }
         } catch (Throwable error) {
-            if (watching.accepted && SCRIPTED_END.equals(error.getMessage())) {
+            if (watching.accepted && String.valueOf(error.getMessage()).endsWith(SCRIPTED_END)) {
                 return "ok";
             }
             return error.toString().replaceAll("\\s+", " ");

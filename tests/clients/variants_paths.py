@@ -337,6 +337,24 @@ def authorities() -> Iterator[Variant]:
     }.items():
         yield odd_leaf(f"aki-{label}", without=("aki",), extra=[pki.extension("2.5.29.35", sequence(*parts))])
     yield odd_ca("ca-aki-half", without=("aki",), extra=[pki.extension("2.5.29.35", sequence(directory))])
+    for label, dotted, value in (
+        ("ocsp-no-check", "1.3.6.1.5.5.7.48.1.5", b"\x05\0"),
+        ("address-blocks", "1.3.6.1.5.5.7.1.7", sequence(sequence(pki.octets(b"\0\1"), tlv(5)))),
+        ("as-numbers", "1.3.6.1.5.5.7.1.8", sequence(tlv(0xA0, tlv(5)))),
+        ("application-policies", "1.3.6.1.4.1.311.21.10", sequence(sequence(oid("1.3.6.1.5.5.7.3.1")))),
+    ):
+        yield odd_leaf(f"critical-{label}", extra=[pki.extension(dotted, value, critical=True)])
+    qualifier = sequence(sequence(oid("1.2.3.4"), sequence(sequence(oid("1.2.3.4.5"), tlv(0x0C, b"x")))))
+    yield odd_ca("critical-policies-unknown-qualifier", extra=[policy(_POLICIES, qualifier)])
+    yield odd_ca("policies-unknown-qualifier", extra=[policy(_POLICIES, qualifier, critical=False)])
+    yield odd_root(
+        "root-policies-of-another",
+        leaf_changes={"extra": [_policies("1.2.3.4"), _require()]},
+        extra=[_policies("1.2.3.5")],
+    )
+    yield odd_ca(
+        "root-lacks-policies", leaf_changes={"extra": [_policies("1.2.3.4")]}, extra=[_policies("1.2.3.4"), _require()]
+    )
     yield odd_leaf("ocsp-signing-beside-server", purposes=("serverAuth", "1.3.6.1.5.5.7.3.9"))
     yield odd_ca("ca-ocsp-signing-beside-server", purposes=("serverAuth", "1.3.6.1.5.5.7.3.9"))
     yield odd_leaf("purpose-twice", purposes=("serverAuth", "serverAuth"))

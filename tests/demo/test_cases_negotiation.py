@@ -58,6 +58,17 @@ def test_hellos_get_an_alert(name: str, description: int) -> None:
     check_alert(name, description)
 
 
+def test_openssl_refuses_legacy_renegotiation() -> None:
+    @using_server_of("legacy-renegotiation")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        stream = await trio.open_tcp_stream(row.addresses[0], row.port)
+        tls = trio.SSLStream(stream, trusting(pki), server_hostname=row.host)
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await tls.do_handshake()
+        assert "UNSAFE_LEGACY_RENEGOTIATION_DISABLED" in str(caught.value.__cause__)
+        await trio.aclose_forcefully(tls)
+
+
 @pytest.mark.parametrize("name", ["version-intolerant", "version-intolerant-close"])
 def test_version_intolerant_servers_refuse_only_tls13(name: str) -> None:
     @using_server_of(name)

@@ -119,9 +119,15 @@ def test_meanings_name_existing_codes_and_errors() -> None:
     """Codes and error names exist, and every code that clients report is the meaning of some entry."""
     assert len({meaning.id for meaning in meanings()}) == len(meanings())
     for meaning in meanings():
-        assert meaning.codes and set(meaning.codes) <= set(CODES), meaning.id
+        assert set(meaning.codes) <= set(CODES), meaning.id
+        assert (
+            meaning.codes
+            or "server" in f"{meaning.means}{meaning.tell}"
+            or "TLS" in meaning.means
+            or meaning.level == 0
+        )
         assert len(set(meaning.codes)) == len(meaning.codes)
-        for pattern in meaning.names:
+        for pattern in (*meaning.names, *meaning.other_names):
             assert any(fnmatchcase(name, pattern) for name in by_name()), pattern
         for text in (meaning.means, meaning.tell or "."):
             assert text.endswith((".", "?")) and text == " ".join(text.split())

@@ -251,6 +251,72 @@ def test_silence_in_the_handshake() -> None:
     assert took == pytest.approx(AMPLE.handshake, abs=0.1)
 
 
+def breaking(then: str) -> Script:
+    """A server of TLS 1.2 that breaks once it has the client's key exchange."""
+
+    async def script(peer: Peer) -> None:
+        made = context(maximum=ssl.TLSVersion.TLSv1_2)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = made.wrap_bio(incoming, outgoing, server_side=True)
+        incoming.write(await peer.hello())
+        with pytest.raises(ssl.SSLWantReadError):
+            server.do_handshake()
+        await peer.say(outgoing.read())
+        assert (await peer.hello())[5] == 16  # ClientKeyExchange
+        if then == "reset":
+            peer.reset()
+        elif then == "silence":
+            await peer.silence()
+        elif then == "alert":
+            await peer.say(b"\x15\x03\x03\x00\x02\x02\x50")
+        elif then == "garbage":
+            await peer.say(b"\x14\x03\x03\x00\x01\x01\x16\x03\x03\x00\x28" + bytes(40))
+            await peer.silence()
+
+    return script
+
+
+TLS12 = ServerFlight(Negotiation(version=0x0303, complete=True))
+
+
+@pytest.mark.parametrize(
+    ("then", "failure", "alert"),
+    [
+        ("close", Failure.CLOSED, None),
+        ("reset", Failure.RESET, None),
+        ("silence", Failure.SILENT, None),
+        ("alert", Failure.ALERT, 80),
+        ("garbage", Failure.MALFORMED, None),
+    ],
+)
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_server_that_breaks_after_our_key_exchange(
+    then: str, failure: Failure, alert: int | None, quiet: bool
+) -> None:
+    found, _ = completed(breaking(then), flight=TLS12, quiet=quiet)
+    assert (found.stage, found.failure, found.alert, found.answered) == (Stage.HELLO, failure, alert, True)
+
+
+def test_a_server_that_breaks_at_the_hello_has_not_had_our_flight() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.hello()
+        await peer.say(b"\x15\x03\x03\x00\x02\x02\x50")
+
+    found, _ = completed(script, flight=TLS12)
+    assert (found.stage, found.failure, found.alert, found.answered) == (Stage.HELLO, Failure.ALERT, 80, False)
+
+
+def test_a_handshake_that_ends_well_is_finished_without_a_word() -> None:
+    heard: list[bytes] = []
+
+    async def words(stream: trio.SSLStream[trio.SocketStream], peer: Peer) -> None:
+        heard.append(bytes(await stream.receive_some()))
+
+    found, _ = completed(speaking(words, context(maximum=ssl.TLSVersion.TLSv1_2)), flight=TLS12, quiet=True)
+    assert (found.stage, found.failure, found.answered, found.version) == (Stage.DONE, None, False, 0x0303)
+    assert heard == [b""]
+
+
 def test_a_name_that_openssl_does_not_send() -> None:
     found, _ = completed(saying(), sni=".a.test")
     assert (found.stage, found.failure) == (Stage.HELLO, Failure.MALFORMED)

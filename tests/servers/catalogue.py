@@ -160,7 +160,7 @@ MODERN_SERVERS: Final = (
     ServerSpec(id="nginx-tls13-chain-of-seven", software="nginx", intermediates=6, expected=_tls13()),
     # Firefox follows six intermediates.
     ServerSpec(
-        id="nginx-tls13-chain-of-nine", software="nginx", intermediates=8, expected=_tls13("path-length-exceeded")
+        id="nginx-tls13-chain-of-nine", software="nginx", intermediates=8, expected=_tls13("too-many-certificates")
     ),
     ServerSpec(id="openssl-tls13-asks", software="openssl", client_auth="optional", expected=_tls13(ASKS)),
     ServerSpec(id="nginx-tls13-asks", software="nginx", client_auth="optional", expected=_tls13(ASKS)),

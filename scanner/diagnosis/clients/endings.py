@@ -12,6 +12,8 @@ from scanner.tls.registry_names import alert_name
 
 CLIENTS: Final = ("openssl", "curl", "python", "go", "java", "node", "chrome", "firefox", "gnutls")
 BROWSERS: Final = frozenset({"chrome", "firefox"})
+# Over OpenSSL
+LIBRARIES: Final = frozenset({"openssl", "curl", "python", "node"})
 OK: Final = "ok"
 
 # Node's name for a number of OpenSSL's; those that it has no name for are UNSPECIFIED.
@@ -37,6 +39,35 @@ def verify_texts(number: int, text: str) -> dict[str, str]:
         "curl": f"(60) SSL certificate problem: {text}",
         "python": f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {text}",
     }
+
+
+def library_texts(reason: str) -> dict[str, str]:
+    """Return what the four clients over OpenSSL say when it ends a handshake for ``reason``, one of its texts."""
+    name = reason.upper().replace(" ", "_")
+    return {
+        "openssl": f"SSL routines::{reason}",
+        "curl": f"(35) TLS connect error: SSL routines::{reason}",
+        "python": f"[SSL: {name}] {reason}",
+        "node": f"ERR_SSL_{name}: SSL routines::{reason}",
+    }
+
+
+# --- releases that differ -------------------------------------------------------------------------
+
+_SINCE: Final = " (since "
+_BEFORE: Final = "; before: "
+
+
+def since(text: str, release: str, before: str = OK) -> str:
+    """Return a prediction that holds since a release, with what older ones say."""
+    return f"{text}{_SINCE}{release}{_BEFORE}{before})"
+
+
+def by_release(said: str) -> tuple[str, str | None, str | None]:
+    """Return the parts of a prediction: what the newest release says, since which one, and what older ones say."""
+    text, _, rest = said.partition(_SINCE)
+    release, found, before = rest.removesuffix(")").partition(_BEFORE)
+    return (text, release, before) if found else (said, None, None)
 
 
 # --- how a handshake ends, whatever the reason ----------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Any, Final
 
-from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, QUIET, Case, flight_of
+from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, HTTP, QUIET, Case, flight_of
 from scanner.diagnosis.claim import Claim
 from scanner.model.evidence import Completion, EndpointEvidence, Failure, ServerFlight, Stage
 from scanner.times import moment
@@ -40,6 +40,13 @@ _CERTIFICATE: Final = (
 # Statuses that nginx gives to failed and to absent client certificates, and that it shows as 400 by default
 _NGINX_STATUSES: Final = frozenset({495, 496})
 _REFUSALS: Final = frozenset({401, 403})
+_CLIENT_ERRORS: Final = _REFUSALS | {400}
+_CERTIFICATE_REQUIRED: Final = 116
+# What names a certificate of the client's on a server that has asked for none: more than the word alone, which is on many pages.
+_DEMANDED: Final = (
+    r"(?:ssl|tls|client|user|klient|客户端|用戶端)[ -]*(?:certifi|zertifi|证书|憑證)|post-handshake auth|\bclient[ -]cert"
+    r"|(?:certificate|zertifikat) (?:is |was )?(?:required|needed|erforderlich)|(?:no|valid) (?:client |ssl )?certificate"
+)
 _TITLE: Final = r"<title[^>]*>(.*?)</title"
 _TAG: Final = r"<(style|script)\b.*?</\1[^>]*>|<[^>]*>"
 _IN_PAGES: Final = re.IGNORECASE | re.DOTALL
@@ -50,7 +57,10 @@ _HTTP_ALPN: Final = frozenset({"h2", "http/1.1"})
 def client_auth_claims(case: Case) -> Iterator[Claim]:
     """Yield what an address demands that asks for a client certificate."""
     flight = flight_of(case.endpoint)
-    if flight is None or flight.negotiation.client_auth is None:
+    if flight is None:
+        return
+    if flight.negotiation.client_auth is None:
+        yield from _behind_claims(case)
         return
     without = case.endpoint.completions.get(CLIENT_AUTH)
     ours = case.endpoint.completions.get(AUTHENTICATED)
@@ -73,6 +83,39 @@ def client_auth_claims(case: Case) -> Iterator[Claim]:
         yield Claim("client-certificate-required", {**_ending(without, demand), **facts})
     else:
         yield Claim("client-certificate-required-by-application", {**_ending(_told_best(case), demand), **facts})
+
+
+def _behind_claims(case: Case) -> Iterator[Claim]:
+    """Yield what an HTTP answer demands of a server that did not ask for a certificate in its handshake: where one is asked for by
+    path, by renegotiation or after the handshake (RFC 8446 section 4.6.2), or only by the application."""
+    completions = case.endpoint.completions
+    without, ours = completions.get(HTTP), completions.get(AUTHENTICATED)
+    if without is None or (how := demanded_behind(without)) is None:
+        return
+    if ours is None:
+        facts = _ending(without, Demand.REFUSED_BEHIND)
+        yield Claim("client-certificate-required-by-application", {**facts, "asked": how})
+    elif demanded_behind(ours) is not None:
+        facts = _ending(ours, Demand.REFUSED_BEHIND)
+        yield Claim("client-certificate-rejected", {**facts, **_shown(ours, [], case.context.at)})
+
+
+def demanded_behind(completion: Completion) -> str | None:
+    """Return how a client certificate is demanded behind a handshake that did not ask for one; ``None`` if it is not."""
+    status = completion.status
+    if completion.stage is Stage.DONE:
+        named = status in _NGINX_STATUSES or (status in _CLIENT_ERRORS and _names_certificate(completion))
+        if not named and not (completion.renegotiated and status in _REFUSALS and completion.challenge is None):
+            return None
+    elif completion.stage is not Stage.APPLICATION or completion.failure not in _ENDED:
+        return None
+    elif not completion.renegotiated and completion.alert != _CERTIFICATE_REQUIRED:
+        return None
+    if completion.renegotiated:
+        return "by renegotiation"
+    if completion.alert == _CERTIFICATE_REQUIRED or re.search(_AFTER_HANDSHAKE, _text(completion.reply), re.IGNORECASE):
+        return "after the handshake"
+    return "in its answer"
 
 
 def required(endpoint: EndpointEvidence, protocol: str) -> bool | None:
@@ -227,6 +270,14 @@ def _speaks_of_certificates(completion: Completion) -> bool:
     return re.search(_CERTIFICATE, _text(completion.reply), re.IGNORECASE) is not None
 
 
+# Of Apache's answer to a client of TLS 1.3 that it cannot ask
+_AFTER_HANDSHAKE: Final = "post-handshake auth"
+
+
+def _names_certificate(completion: Completion) -> bool:
+    return re.search(_DEMANDED, _text(completion.reply), re.IGNORECASE) is not None
+
+
 def _shown(ours: Completion, authorities: list[str], at: float) -> dict[str, Any]:
     """Return our certificate, and what about it the server may reject."""
     chain = []
@@ -272,4 +323,13 @@ _REASONS: Final = {
     "not-for-signatures": "its key usage has no digitalSignature",
 }
 
-__all__ = ["Demand", "client_auth_claims", "demand_without", "hung_up", "ours_taken", "required", "said"]
+__all__ = [
+    "Demand",
+    "client_auth_claims",
+    "demand_without",
+    "demanded_behind",
+    "hung_up",
+    "ours_taken",
+    "required",
+    "said",
+]

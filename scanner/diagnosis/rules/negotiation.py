@@ -12,7 +12,7 @@ from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.parts import ChainSetting
 from scanner.diagnosis.rules.refusal import alpn_facts, answer_word
 from scanner.model.evidence import EndpointEvidence, Negotiation
-from scanner.tls.offers import BROWSER_SCHEMES, MODERN, NO_ALPN, RSA_KX, SHA1_SCHEMES, TLS12, TLS13
+from scanner.tls.offers import BROWSER_SCHEMES, MODERN, NO_ALPN, RSA_KX, SHA1_SCHEMES, SHA224_SCHEMES, TLS12, TLS13
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
 from scanner.trust.verdicts import ChainVerdict
 
@@ -34,6 +34,11 @@ _REFUSED_BY: Final = {
     "dsa": ("Chrome", "Firefox", "Go", "OpenSSL"),
 }
 _BROWSERS: Final = frozenset({"Chrome", "Firefox"})
+# Schemes that are at the end of our list, since not all clients offer them, by the question that leaves them out.
+OLD_SCHEMES: Final = {
+    **dict.fromkeys(SHA1_SCHEMES, "no-sha1"),
+    **dict.fromkeys(SHA224_SCHEMES, "no-sha224"),
+}
 
 
 @bounded_memo(MAX_NEGOTIATIONS, LONGEST_NEGOTIATION, negotiation_bytes)
@@ -73,17 +78,8 @@ def comparison_claims(case: Case) -> Iterator[Claim]:
                 "tried": {"forward-secret": answer_word(answer)},
             },
         )
-    answer = followup(case.endpoint, "no-sha1")
-    if negotiation.version == TLS12 and negotiation.signature_scheme in SHA1_SCHEMES:
-        if answer is not None and not answer.ok:
-            yield Claim(
-                "no-shared-signature-scheme",
-                {
-                    "scheme": scheme_name(negotiation.signature_scheme),
-                    "refused_by": ["Chrome", "Go", "OpenSSL"],
-                    "tried": {"no-sha1": answer_word(answer)},
-                },
-            )
+    if negotiation.version == TLS12:
+        yield from _old_scheme(case, negotiation)
     if case.probe.offer == NO_ALPN.name:
         answer = followup(case.endpoint, MODERN.name)
         tried = {} if answer is None else {"tried": {MODERN.name: answer_word(answer)}}
@@ -91,6 +87,28 @@ def comparison_claims(case: Case) -> Iterator[Claim]:
     answer = followup(case.endpoint, "no-sni")
     if case.probe.sni is not None and answer is not None and not answer.ok:
         yield Claim("sni-required", {"how": answer_word(answer)})
+
+
+def _old_scheme(case: Case, negotiation: Negotiation) -> Iterator[Claim]:
+    """Yield ``no-shared-signature-scheme`` if the server signs with SHA-1 or SHA-224, and a hello without these is refused, or is
+    answered by the same signature."""
+    scheme = negotiation.signature_scheme
+    if scheme is None or (question := OLD_SCHEMES.get(scheme)) is None:
+        return
+    answer = followup(case.endpoint, question)
+    if answer is None:
+        return
+    facts: dict[str, Any] = {"scheme": scheme_name(scheme), "tried": {question: answer_word(answer)}}
+    signed = None if answer.flight is None else answer.flight.negotiation.signature_scheme
+    if answer.ok and signed == scheme:
+        facts |= {"signed_with": scheme_name(scheme), "scheme_code": scheme}
+    elif answer.ok:
+        return
+    refusing = ["Chrome", "Go", "OpenSSL"] if scheme in SHA1_SCHEMES else ["Chrome", "Firefox", "Go"]
+    yield Claim(
+        "no-shared-signature-scheme",
+        {**facts, "refused_by": [c for c in refusing if case.browsers or c not in _BROWSERS]},
+    )
 
 
 def key_refused_by(verdict: ChainVerdict | None, *, browsers: bool) -> tuple[str, ...]:

@@ -88,8 +88,53 @@ def test_answers_to_clients_without_a_certificate_decide(
     assert codes(seen(protocol, client_auth=completion)) == expected
 
 
-def test_who_does_not_ask_is_never_blamed() -> None:
-    assert codes(seen(asks=None, http=http(403, b"client certificate"))) == []
+APACHE = b"<title>403 Forbidden</title><p>Reason: Cannot perform Post-Handshake Authentication.<br />"
+TLS12: dict[str, Any] = {"version": 0x0303}
+
+
+@pytest.mark.parametrize(
+    ("completion", "asked"),
+    [
+        (http(403, APACHE), "after the handshake"),
+        (Completion(Stage.APPLICATION, failure=Failure.ALERT, alert=116, version=0x0304), "after the handshake"),
+        (
+            Completion(Stage.APPLICATION, failure=Failure.ALERT, alert=40, renegotiated=True, **TLS12),
+            "by renegotiation",
+        ),
+        (Completion(Stage.APPLICATION, failure=Failure.CLOSED, renegotiated=True, **TLS12), "by renegotiation"),
+        (Completion(Stage.DONE, status=403, renegotiated=True, **TLS12), "by renegotiation"),
+        (http(400, NGINX), "in its answer"),
+        (http(496), "in its answer"),
+        (http(403, b"403.7 Forbidden: client certificate required"), "in its answer"),
+        (http(401, b"A valid certificate is missing: no client certificate"), "in its answer"),
+    ],
+)
+def test_a_certificate_that_is_demanded_behind_the_handshake(completion: Completion, asked: str) -> None:
+    diagnosis = seen(asks=None, http=completion)
+    assert codes(diagnosis) == [BEHIND]
+    assert proof(diagnosis, BEHIND)["asked"] == asked
+    assert asked in diagnosis.diagnoses[0]["summary"]
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        http(403),
+        http(403, b"you are not allowed to see this certificate store"),
+        http(401, b"log in", challenge="Basic"),
+        http(200, APACHE),
+        http(404, b"client certificate"),
+        Completion(Stage.DONE, status=200, renegotiated=True, **TLS12),
+        Completion(Stage.DONE, status=401, renegotiated=True, challenge="Basic", **TLS12),
+        HUNG_UP,
+        RESET,
+        SILENT,
+        LOST,
+        Completion(Stage.APPLICATION, failure=Failure.ALERT, alert=40, version=0x0304),
+    ],
+)
+def test_who_does_not_ask_is_not_blamed_without_proof(completion: Completion) -> None:
+    assert codes(seen(asks=None, http=completion)) == []
 
 
 def test_not_asked_is_not_known() -> None:
