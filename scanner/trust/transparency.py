@@ -205,7 +205,7 @@ class Transparency:
 
     def _changes(self, found: Sequence[JudgedSct]) -> tuple[float, ...]:
         """Return the moments at which something about these SCTs changes, sorted."""
-        moments = set()
+        moments: set[float] = set()
         if self.logs.timestamp is not None:
             moments.update((self.logs.timestamp - STALE_AFTER, self.logs.timestamp, self.logs.timestamp + STALE_AFTER))
         for item in found:
