@@ -184,6 +184,20 @@ MODERN_SERVERS: Final = (
         expected=_tls12(),
     ),
     ServerSpec(
+        id="gnutls-tls12-legacy-renegotiation",
+        software="gnutls",
+        versions=_ONLY_12,
+        ciphers="%DISABLE_SAFE_RENEGOTIATION",
+        expected=_tls12("legacy-renegotiation"),
+    ),
+    ServerSpec(
+        id="openssl-tls12-warns-of-name",
+        software="openssl",
+        versions=_ONLY_12,
+        warns_of_name=True,
+        expected=_tls12("sni-unrecognized"),
+    ),
+    ServerSpec(
         id="gnutls-tls12-asks", software="gnutls", versions=_ONLY_12, client_auth="optional", expected=_tls12(ASKS)
     ),
     ServerSpec(
@@ -282,6 +296,26 @@ LEGACY_SERVERS: Final = (
         id="openssl-tls12-null", software="openssl", versions=_ONLY_12, key="rsa:2048",
         ciphers="NULL-SHA256:@SECLEVEL=0", offer="all-suites",
         expected=_tls12("no-shared-cipher", cipher="TLS_RSA_WITH_NULL_SHA256"),
+    ),
+)  # fmt: skip
+
+# Servers without a certificate, by their suites or for want of one: Postfix with `smtpd_tls_cert_file = none` is another.
+ANONYMOUS_SERVERS: Final = (
+    ServerSpec(
+        id="openssl-tls12-anonymous", software="openssl", versions=_ONLY_12, ciphers="aNULL:@SECLEVEL=0",
+        expected=_tls12("no-shared-cipher"),
+    ),
+    ServerSpec(
+        id="openssl-tls12-anonymous-dhe", software="openssl", versions=_ONLY_12, ciphers="ADH-AES128-SHA:@SECLEVEL=0",
+        expected=_tls12("no-shared-cipher"),
+    ),
+    ServerSpec(
+        id="openssl-tls10-anonymous", software="openssl", versions=("TLSv1.0",), ciphers="AECDH-AES128-SHA:@SECLEVEL=0",
+        expected=Expected(version="TLSv1.0", codes=("legacy-version-only", "no-shared-cipher")),
+    ),
+    ServerSpec(
+        id="gnutls-tls12-anonymous", software="gnutls", versions=_ONLY_12, ciphers="-KX-ALL:+ANON-ECDH",
+        expected=_tls12("no-shared-cipher"),
     ),
 )  # fmt: skip
 

@@ -9,8 +9,21 @@ from typing import Any
 
 import pytest
 
-from scanner.model.evidence import Failure, Negotiation, Probe, ServerFlight, Stage
-from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, failed, flight, proof, target
+from scanner.diagnosis.engine import Diagnosis
+from scanner.model.evidence import Completion, EndpointEvidence, Failure, Negotiation, Probe, ServerFlight, Stage
+from tests.helpers.evidence import (
+    ADDRESS,
+    alerted,
+    answered,
+    at,
+    codes,
+    diagnosed,
+    evidence,
+    failed,
+    flight,
+    proof,
+    target,
+)
 
 RESET = failed(Failure.RESET)
 CLOSED = failed(Failure.CLOSED)
@@ -20,6 +33,8 @@ PROTOCOL_VERSION = alerted(70)
 
 OLD_SUITE: dict[str, Any] = {"version": 0x0303, "cipher": 0x009E, "group": None, "dh_bits": 2048}
 OLD_GROUP: dict[str, Any] = {"version": 0x0304, "cipher": 0x1301, "group": 0x0019}
+ANONYMOUS = answered((), version=0x0303, cipher=0xC018, signature_scheme=None)
+ANONYMOUS_DHE = answered((), version=0x0303, cipher=0x0034, group=None, dh_bits=2048, signature_scheme=None)
 OTHER_NAME = answered(sni="tlsweep-asks-for-no-such-name.invalid")
 
 
@@ -73,6 +88,15 @@ def legacy(version: int) -> Probe:
             RESET,
             {"small": RESET, "tls12": RESET, "everything": RESET, "tls12_everything": answered(**OLD_SUITE)},
             ["no-shared-cipher"],
+        ),
+        # anonymous suites have no certificate by design
+        (HANDSHAKE_FAILURE, {"everything": ANONYMOUS}, ["no-shared-cipher"]),
+        (HANDSHAKE_FAILURE, {"everything": ANONYMOUS_DHE}, ["no-shared-cipher"]),
+        (RESET, {"small": RESET, "everything": ANONYMOUS}, ["no-shared-cipher"]),
+        (
+            HANDSHAKE_FAILURE,
+            {"everything": HANDSHAKE_FAILURE, "tls10": answered((), version=0x0301, cipher=0xC018, signature_scheme=None)},
+            ["legacy-version-only", "no-shared-cipher"],
         ),
         # nothing helps: the failure itself
         (HANDSHAKE_FAILURE, {"everything": HANDSHAKE_FAILURE}, ["handshake-failure"]),
@@ -241,3 +265,61 @@ def test_a_server_that_hangs_on_any_offer_of_tls_1_3_is_intolerant_of_the_versio
     seen = at(silent, tls12=answered(version=0x0303, cipher=0xC02F), small=SILENT)
     facts = proof(diagnosed(evidence(seen)), "version-intolerant")
     assert facts["seconds"] == 10.5
+
+
+# --- handshakes that are not finished --------------------------------------------------------------------
+
+TLS12: dict[str, Any] = {"version": 0x0303, "cipher": 0xC02F, "finished_valid": None}
+
+
+def finished(failure: Failure | None, question: str = "finish", **changes: Any) -> Diagnosis:
+    completion = Completion(Stage.HELLO, failure=failure, answered=True, **changes)
+    return diagnosed(evidence(EndpointEvidence(ADDRESS, answered(**TLS12), completions={question: completion})))
+
+
+@pytest.mark.parametrize("question", ["finish", "http"])
+@pytest.mark.parametrize(
+    ("failure", "words", "clients"),
+    [
+        (Failure.CLOSED, "closes the connection after the client's key exchange", {"go": "EOF"}),
+        (Failure.RESET, "resets the connection after", {"node": "ECONNRESET: read ECONNRESET"}),
+        (Failure.SILENT, "says nothing more within 2.3 s", {"curl": "(28) SSL connection timeout"}),
+    ],
+)
+def test_how_a_server_breaks_after_the_key_exchange(
+    question: str, failure: Failure, words: str, clients: dict[str, str]
+) -> None:
+    diagnosis = finished(failure, question, seconds=2.26)
+    assert codes(diagnosis) == ["closed-during-handshake"]
+    assert words in diagnosis.diagnoses[0]["summary"]
+    assert clients.items() <= diagnosis.clients.items()
+
+
+def test_an_alert_after_the_key_exchange() -> None:
+    diagnosis = finished(Failure.ALERT, alert=20)
+    assert codes(diagnosis) == ["closed-during-handshake"]
+    assert "with the alert bad_record_mac" in diagnosis.diagnoses[0]["summary"]
+    assert diagnosis.clients["go"] == "remote error: tls: bad record MAC"
+
+
+def test_a_finished_that_does_not_verify() -> None:
+    diagnosis = finished(Failure.MALFORMED, detail="DIGEST_CHECK_FAILED")
+    assert codes(diagnosis) == ["malformed-handshake"]
+    assert "DIGEST_CHECK_FAILED after the client's key exchange" in diagnosis.diagnoses[0]["summary"]
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        Completion(Stage.HELLO, failure=Failure.RESET),  # our hello was not answered at all
+        Completion(Stage.CONNECT, failure=Failure.CONNECT_TIMEOUT),
+        Completion(Stage.APPLICATION, failure=Failure.CLOSED),
+        Completion(Stage.DONE),
+        Completion(
+            Stage.HELLO, failure=Failure.RESET, answered=True, presented=True
+        ),  # our certificate may be the reason
+    ],
+)
+def test_what_does_not_show_that_a_handshake_cannot_be_finished(completion: Completion) -> None:
+    seen = EndpointEvidence(ADDRESS, answered(**TLS12), completions={"finish": completion})
+    assert codes(diagnosed(evidence(seen))) == []
