@@ -22,6 +22,7 @@ from scanner.demo.client_hello import ClientHello
 from scanner.demo.pki import DAY, Credential, Pki, name, new_key
 from scanner.demo.servers import (
     Handler,
+    after_proxy_header,
     answer_hello_with,
     close_with_alert,
     greet_with,
@@ -60,6 +61,10 @@ def _sni_unrecognized(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     return refuse_if(
         lambda hello: hello.server_name != f"default-site.{DOMAIN}", refuse, factory.default_context, endpoint.story
     )
+
+
+def _behind_a_load_balancer(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    return after_proxy_header(factory.context(valid_credential(factory.pki, endpoint)), endpoint.story)
 
 
 def _warns_of_name(factory: ServerFactory, endpoint: Endpoint) -> Handler:
@@ -174,6 +179,21 @@ CASES: Final = (
         without_certificate(smtp(None, refusal="454 4.7.0 TLS not available due to local problem")),
         protocol="smtp",
         owner="mail",
+    ),
+    _case(
+        "session-refused",
+        "session-refused",
+        "An SMTP server that serves clients of its own network only.",
+        without_certificate(greet_with(b"554 5.7.1 mx.demo.test: client host rejected: Access denied\r\n")),
+        protocol="smtp",
+        owner="mail",
+    ),
+    _case(
+        "proxy-header",
+        "proxy-header-expected",
+        "A listener for a load balancer that sends PROXY headers, reached directly.",
+        _behind_a_load_balancer,
+        owner="platform",
     ),
     _case(
         "plain-database",

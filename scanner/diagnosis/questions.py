@@ -31,6 +31,7 @@ from scanner.diagnosis.rules.negotiation import OLD_SCHEMES, key_refused_by
 from scanner.diagnosis.rules.refusal import (
     LEGACY_QUESTIONS,
     NO_APPLICATION_PROTOCOL,
+    PROXY_QUESTIONS,
     REFUSALS,
     SNI_QUESTIONS,
     name_is_the_reason,
@@ -75,10 +76,15 @@ _WITH_SNI: Final[dict[str, Offer]] = {
 
 # --- plans ---------------------------------------------------------------------------------------
 
-# Silence costs a whole deadline each time, so only what explains silence: size, name, and everything old at once.
-_SILENT: Final = ("small", "other-sni", "tls12-everything")
-# A reset or a bare close at the hello: size, a filter on the name, versions, then servers too old to send alerts.
-_CUT: Final = ("small", "other-sni", "tls12", "everything", "tls12-everything", *LEGACY_QUESTIONS)
+# Silence costs a whole deadline each time, so only what explains silence, and first what settles most: the hello without TLS 1.3
+# is small as well, and where it gets no answer either, a small one would not. Then the name, and everything old at once.
+_SILENT: Final = ("tls12", "small", "other-sni", "tls12-everything")
+# A reset or a bare close at the hello: size, a filter on the name, versions, a header that has to come first, then servers too
+# old to send alerts.
+_CUT: Final = ("small", "other-sni", "tls12", "everything", "tls12-everything", *PROXY_QUESTIONS, *LEGACY_QUESTIONS)
+# The same before the dialogue has brought a byte: nothing in a hello explains it. To who is only late with a greeting nothing is
+# sent ahead of it: such servers turn away who speaks first.
+_CUT_UNGREETED: Final = PROXY_QUESTIONS
 # handshake_failure and its like: nothing in common (the usual case), the name, or a version that the alert does not name.
 _NOTHING_SHARED: Final = ("everything", "no-sni", "tls12-everything", *LEGACY_QUESTIONS)
 # protocol_version: intolerance of 1.3 first, since it needs one connection only, then older versions.
@@ -117,6 +123,7 @@ class Question(Struct, frozen=True):
     Where ``replaces`` is set and the answer is a whole flight, it takes the place of the first probe, and ALPN is left out from then
     on. With ``complete``, which is what the server said in its first flight, the handshake is completed instead, by OpenSSL's
     hello, and a request sent to the application (none if ``quiet``); ``present`` shows our certificate.
+    ``proxy`` is the version of the PROXY protocol whose header is sent first; 0: none.
     """
 
     name: str
@@ -126,6 +133,7 @@ class Question(Struct, frozen=True):
     present: bool = False
     quiet: bool = False
     replaces: bool = False
+    proxy: int = 0
 
 
 def next_question(
@@ -162,6 +170,8 @@ def _question(name: str, target: Target) -> Question:
     if name in ("other-sni", "default-certificate"):
         return Question(name, offers.MODERN, UNKNOWABLE_NAME)
     # Of a service of any kind it is no fault that it knows no protocol of the web (RFC 7301 section 3.2).
+    if name in PROXY_QUESTIONS:
+        return Question(name, offers.MODERN, target.sni, proxy=PROXY_QUESTIONS.index(name) + 1)
     return Question(name, _WITH_SNI[name], target.sni, replaces=name == "no-alpn" and target.protocol == "tls")
 
 
@@ -169,7 +179,7 @@ def _open_question(target: Target, endpoint: EndpointEvidence, verdict: ChainVer
     probe = endpoint.probe
     if probe.ok:
         return _doubt(target, endpoint, verdict)
-    if probe.failure not in REFUSALS or probe.stage is Stage.STARTTLS:
+    if probe.failure not in REFUSALS:
         return None
     flight = probe.flight
     if flight is not None and flight.negotiation.version is not None:
@@ -177,6 +187,8 @@ def _open_question(target: Target, endpoint: EndpointEvidence, verdict: ChainVer
         return _legacy_left(endpoint) if flight.negotiation.version < offers.TLS12 else None
     for name in _plan(probe):
         if name in SNI_QUESTIONS and target.sni is None:
+            continue
+        if name == "small" and _silent(endpoint, "tls12"):
             continue
         if name not in endpoint.followups:
             return None if _settled(endpoint) else name
@@ -193,7 +205,14 @@ def _plan(probe: Probe) -> tuple[str, ...]:
     # Cut in the middle of an answer: no other hello explains that.
     if probe.bytes_received:
         return ()
+    if probe.stage is Stage.STARTTLS:
+        return () if probe.failure is Failure.SILENT else _CUT_UNGREETED
     return _SILENT if probe.failure is Failure.SILENT else _CUT
+
+
+def _silent(endpoint: EndpointEvidence, name: str) -> bool:
+    answer = followup(endpoint, name)
+    return answer is not None and answer.failure is Failure.SILENT
 
 
 def _settled(endpoint: EndpointEvidence) -> bool:

@@ -217,6 +217,10 @@ def _command(entry: Code, facts: Mapping[str, Any], target: Target) -> str | Non
         "curl": f"curl -v --connect-to {_shell(f'::{address}:')} {scheme}://{_shell(facts['target'])}/"
         if scheme
         else named,
+        # curl sends version 1, and before HTTP only
+        "curl_proxy": f"curl -v --haproxy-protocol --connect-to {_shell(f'::{address}:')} https://{_shell(facts['target'])}/"
+        if scheme == "https" and facts.get("header") == "v1"
+        else None,
         "dig": "dig" + _at_resolver(facts.get("resolver")),
         "q_host": _shell(target.host),
         "q_address": _shell(address),

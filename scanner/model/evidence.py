@@ -134,6 +134,7 @@ class Failure(StrEnum):
     STARTTLS_NOT_OFFERED = "starttls-not-offered"
     STARTTLS_REFUSED = "starttls-refused"
     STARTTLS_MALFORMED = "starttls-malformed"
+    SESSION_REFUSED = "session-refused"  # in words, before TLS could be asked for
     RESET = "reset"
     CLOSED = "closed"
     SILENT = "silent"  # connected, said hello, and the deadline passed
@@ -232,7 +233,9 @@ class Probe(Struct, frozen=True):
     ``stage`` is the stage that failed, or DONE. ``offer`` names the hello (see ``scanner.tls.offers``).
     ``alert`` is (level, description) of RFC 8446 section 6 as received.
     ``first_bytes`` is the start of what a peer sent that was not TLS; ``detail`` is the peer's own words
-    or the place where a message broke. ``cut`` counts earlier tries of the same hello that were reset or closed without an answer.
+    or the place where a message broke. ``awaited`` says what a dialogue before TLS had asked for, or waited for, when it
+    ended without an answer: "greeting", "EHLO", "STARTTLS", ... ``cut`` counts earlier tries of the same
+    hello that were reset or closed without an answer.
     """
 
     offer: str
@@ -248,6 +251,7 @@ class Probe(Struct, frozen=True):
     connect_seconds: float | None = None
     starttls_seconds: float | None = None
     handshake_seconds: float | None = None
+    awaited: str | None = None
     cut: int = 0
 
     @property

@@ -56,6 +56,7 @@ class FollowUp(CompletionRequest, Protocol):
     """A follow-up question: its name and the hello to say. With ``complete`` the handshake is completed instead of a hello said.
 
     A whole flight that answers one which ``replaces`` takes the place of the first probe, and ALPN is left out from then on.
+    With ``proxy`` a header of that version of the PROXY protocol is sent first.
     """
 
     @property
@@ -64,6 +65,8 @@ class FollowUp(CompletionRequest, Protocol):
     def offer(self) -> Offer: ...
     @property
     def replaces(self) -> bool: ...
+    @property
+    def proxy(self) -> int: ...
 
 
 NextQuestion = Callable[[Target, EndpointEvidence, float], FollowUp | None]
@@ -245,7 +248,9 @@ class _TargetProbes:
                 if question.complete is not None:
                     completions[question.name] = await self._complete(address, question, alpn, budget, wait)
                 else:
-                    answer = await self.probe(address, question.offer, question.sni, alpn, budget, wait)
+                    answer = await self.probe(
+                        address, question.offer, question.sni, alpn, budget, wait, proxy=question.proxy
+                    )
                     if answer.failure is Failure.BUG:
                         self.bugs.append(f"{question.name}: {answer.detail}")
                         break  # it answers nothing
@@ -279,9 +284,16 @@ class _TargetProbes:
             budget.left -= observer.now() - begun
 
     async def probe(
-        self, address: str, offer: Offer, sni: str | None, alpn: tuple[bytes, ...], budget: TimeBudget, wait: float
+        self,
+        address: str,
+        offer: Offer,
+        sni: str | None,
+        alpn: tuple[bytes, ...],
+        budget: TimeBudget,
+        wait: float,
+        proxy: int = 0,
     ) -> Probe:
-        """Say one hello, when it is this address's turn."""
+        """Say one hello, when it is this address's turn; after a header of that version of the PROXY protocol, if any."""
         self.attempts += 1
         observer, target = self._observer, self._target
         services = observer.services
@@ -295,6 +307,7 @@ class _TargetProbes:
             alpn=alpn,
             dialogue=services.open_dialogue(target.protocol, target.name),
             timing=Timing(observer.config.connect_timeout, wait, budget.left),
+            proxy=proxy,
         )
         budget.left -= seconds
         return probe
@@ -333,7 +346,7 @@ def may_be_transient(probe: Probe, config: ScanConfig) -> bool:
             return config.connect_timeout < KERNEL_RETRIED
         case Failure.RESET | Failure.CLOSED:
             return probe.bytes_received == 0
-        case Failure.STARTTLS_REFUSED | Failure.STARTTLS_MALFORMED:
+        case Failure.STARTTLS_REFUSED | Failure.STARTTLS_MALFORMED | Failure.SESSION_REFUSED:
             return (probe.detail or "").lstrip().startswith("4")
         case _:
             return False

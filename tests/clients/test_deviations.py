@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import trio
@@ -135,11 +135,11 @@ def question(server: DeviantServer) -> Question:
     return Question(server.deviant.id, ADDRESS, server.port, f"{server.deviant.id}.{DOMAIN}")
 
 
-async def scanned(servers: list[DeviantServer], scratch: Path, roots: Path) -> dict[str, Finding]:
+async def scanned(servers: list[DeviantServer], scratch: Path, roots: Path, **options: Any) -> dict[str, Finding]:
     inventory = scratch / "inventory.csv"
     asked = [question(server) for server in servers]
     inventory.write_text("host,port,address\n" + "".join(f"{one.name},{one.port},{ADDRESS}\n" for one in asked))
-    config = replace(ScanConfig(), connect_timeout=2.0, timeout=10.0, retries=0)
+    config = replace(ScanConfig(), **{"connect_timeout": 2.0, "timeout": 10.0, "retries": 0, **options})
     rows = read_inventory(str(inventory), default_protocol="tls", default_port=443, protocols=PROTOCOLS)
     inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
     findings = await scan_rows(rows, inputs, config, seconds=120)
@@ -212,10 +212,61 @@ def test_java_alone_refuses_long_lists_of_ca_names(met: Met) -> None:
     for name in ("names", "names-13"):
         predicted = met.findings[name]["clients"]["java"]
         assert predicted == met.said["java"][name]
-        assert [client for client, took in met.accepted.items() if not took[name]] == ["java"]
+        refusing = [client for client, took in met.accepted.items() if not took[name]]
+        assert {client.removesuffix("-newest") for client in refusing} == {"java"}
 
 
 def test_a_refusal_by_a_mainstream_client_is_an_error(met: Met) -> None:
     for name, finding in met.findings.items():
         refused = [client for client in ("openssl", "go", "java") if not met.accepted.get(client, {}).get(name, True)]
         assert not refused or finding["outcome"] == "fail", (name, refused)
+
+
+# --- servers that break after the client's key exchange ------------------------------------------------
+
+# RSA key transport, of which nothing is signed: only the end of the handshake shows that the server has the key
+RSA_KX = 0x009C
+BREAKING = tuple(
+    Deviant(f"{then}-{name}", suite=suite, then=then)
+    for then in ("close", "reset", "refuse")
+    for name, suite in (("signed", None), ("transported", RSA_KX))
+)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "enumerate"])
+def broken(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[bool, dict[str, Finding]]:
+    scratch = tmp_path_factory.mktemp("breaking")
+    roots = scratch / "roots.pem"
+    roots.write_text(pki.pem(ROOT))
+    with ExitStack() as stack:
+        servers = [stack.enter_context(serving(deviant, ADDRESS, leaf(deviant))) for deviant in BREAKING]
+        findings = trio.run(functools.partial(scanned, servers, scratch, roots, enumerate=request.param))
+    return request.param, findings
+
+
+@pytest.mark.parametrize("deviant", BREAKING, ids=lambda deviant: deviant.id)
+def test_a_server_that_breaks_after_the_key_exchange(deviant: Deviant, broken: tuple[bool, dict[str, Finding]]) -> None:
+    enumerated, findings = broken
+    finding = findings[deviant.id]
+    found = [each for each in finding["diagnoses"] if each["code"] == "closed-during-handshake"]
+    if deviant.suite is None and not enumerated:
+        assert (finding["outcome"], found) == ("ok", [])  # a signed flight leaves no doubt
+        return
+    assert len(found) == 1 and finding["outcome"] == "fail"
+    endings = {"close": "closed", "reset": "reset", "refuse": "alert"}
+    assert found[0]["evidence"]["failure"] == endings[deviant.then]
+    assert "the client's key exchange" in found[0]["summary"]
+    assert "ok" not in finding["clients"].values()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_connection_that_was_cut_before_is_finished(times: int, tmp_path: Path) -> None:
+    """What resets one hello may reset a later one; a flight alone does not show that."""
+    roots = tmp_path / "roots.pem"
+    roots.write_text(pki.pem(ROOT))
+    deviant = Deviant("cut", cuts=times, then="close")
+    with serving(deviant, ADDRESS, leaf(deviant)) as server:
+        findings = trio.run(functools.partial(scanned, [server], tmp_path, roots, retries=2))
+    finding = findings["cut"]
+    assert [each["code"] for each in finding["diagnoses"]] == ["closed-during-handshake"]
+    assert finding["endpoints"][0]["observed"]["probe"]["cut"] == times

@@ -142,6 +142,22 @@ def test_starttls_is_advertised_only_if_offered() -> None:
             await trio.aclose_forcefully(stream)
 
 
+def test_the_session_is_refused() -> None:
+    @using_server_of("session-refused")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        assert (await exchange(row, b"")).startswith(b"554 5.7.1 ")  # type: ignore[union-attr]
+
+
+def test_only_connections_with_a_proxy_header_are_served() -> None:
+    @using_server_of("proxy-header")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        hello = hello_bytes(unchecked(), row.host)
+        with pytest.raises(trio.BrokenResourceError):
+            await exchange(row, hello)
+        header = b"PROXY TCP4 127.0.0.1 127.0.0.1 40000 443\r\n"
+        assert (await exchange(row, header + hello, seconds=0.3) or b"")[:1] == b"\x16"
+
+
 def test_two_addresses_have_two_certificates() -> None:
     @using_server_of("two-certificates")
     async def test(row: FleetRow, pki: Pki) -> None:

@@ -15,7 +15,7 @@ from scripts import build_causes
 from tests.helpers.evidence import target
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-COMMANDS = {"s_client", "s_client_of_warning", "s_client_no_sni", "s_client_trusting", "curl", "dig"}
+COMMANDS = {"s_client", "s_client_of_warning", "s_client_no_sni", "s_client_trusting", "curl", "curl_proxy", "dig"}
 COMMANDS |= {"q_host", "q_address", "q_owner", "q_first", "q_url", "q_serial", "port"}
 FIELD = re.compile(r"\{(\w+)\}")
 
@@ -23,7 +23,7 @@ FIELD = re.compile(r"\{(\w+)\}")
 def test_fifteen_causes_each_with_codes() -> None:
     assert len(CAUSES) == 15
     assert {code.cause for code in CODES.values()} == set(CAUSES)
-    assert len(CODES) == 100
+    assert len(CODES) == 103
 
 
 def test_causes_are_in_the_order_of_a_connection() -> None:

@@ -41,6 +41,7 @@ LEGACY = ["tls11", "tls10", "ssl3"]
 
 
 LISTS = ("all-suites", "all-groups", "all-schemes")
+PROXY = ["proxy-v1", "proxy-v2"]
 CUT = ("small", "other-sni", "tls12", "everything")
 
 
@@ -83,16 +84,27 @@ def conversation(
         (failed(Failure.BUG), {}, []),
         (failed(Failure.CLOSED, bytes_received=500), {}, []),
         # silence
-        (SILENT, {"small": answered()}, ["small"]),
-        (SILENT, {"other-sni": answered(sni=UNKNOWABLE_NAME)}, ["small", "other-sni"]),
-        (SILENT, {"other-sni": alerted(112, sni=UNKNOWABLE_NAME)}, ["small", "other-sni"]),
-        (SILENT, {}, ["small", "other-sni", "tls12-everything"]),
-        (SILENT, {"tls12-everything": answered()}, ["small", "other-sni", "tls12-everything", "tls12", "everything"]),
+        # ... at any TLS 1.3: is it the version or the size? Where the first is silent too, a small hello would be
+        (SILENT, {"tls12": answered()}, ["tls12", "small"]),
+        (SILENT, {"tls12": answered(), "small": answered()}, ["tls12", "small"]),
+        (SILENT, {"tls12": alerted(70), "small": answered()}, ["tls12", "small"]),
+        (SILENT, {"tls12": RESET}, ["tls12", "small", "other-sni", "tls12-everything"]),
+        (SILENT, {"other-sni": answered(sni=UNKNOWABLE_NAME)}, ["tls12", "other-sni"]),
+        (SILENT, {"other-sni": alerted(112, sni=UNKNOWABLE_NAME)}, ["tls12", "other-sni"]),
+        (SILENT, {}, ["tls12", "other-sni", "tls12-everything"]),
+        (SILENT, {"tls12-everything": answered()}, ["tls12", "other-sni", "tls12-everything", "everything"]),
         # resets
         (RESET, {"small": answered()}, ["small"]),
         (RESET, {"tls12": answered()}, ["small", "other-sni", "tls12"]),
-        (RESET, {}, ["small", "other-sni", "tls12", "everything", "tls12-everything", *LEGACY]),
-        (RESET, {"tls10": answered()}, ["small", "other-sni", "tls12", "everything", "tls12-everything", *LEGACY]),
+        (RESET, {}, [*CUT, "tls12-everything", *PROXY, *LEGACY]),
+        (RESET, {"tls10": answered()}, [*CUT, "tls12-everything", *PROXY, *LEGACY]),
+        (RESET, {"proxy-v1": answered()}, [*CUT, "tls12-everything", "proxy-v1"]),
+        (failed(Failure.CLOSED), {"proxy-v2": answered()}, [*CUT, "tls12-everything", *PROXY]),
+        # ... before a word of the opening dialogue
+        (failed(Failure.CLOSED, stage=Stage.STARTTLS), {}, PROXY),
+        (failed(Failure.RESET, stage=Stage.STARTTLS), {"proxy-v1": answered()}, ["proxy-v1"]),
+        (failed(Failure.CLOSED, stage=Stage.STARTTLS, bytes_received=9), {}, []),
+        (failed(Failure.SESSION_REFUSED, stage=Stage.STARTTLS), {}, []),
         # alerts
         (REFUSED, {"everything": answered(cipher=0x009E, group=None)}, ["everything"]),
         (REFUSED, {"everything": answered(group=0x0019)}, ["everything"]),
@@ -152,6 +164,8 @@ def test_one_change_at_a_time() -> None:
     assert offers.X25519MLKEM768 not in seen["small"].offer.groups
     assert seen["tls12"].offer.versions == (offers.TLS12,)
     assert UNKNOWABLE_NAME.endswith(".invalid")
+    assert [seen[name].proxy for name in ("small", *PROXY)] == [0, 1, 2]
+    assert [seen[name].sni for name in PROXY] == ["www.example.org"] * 2
 
 
 def test_a_name_that_does_not_match_asks_for_the_default_certificate() -> None:
@@ -184,7 +198,7 @@ def test_a_rare_key_asks_with_a_browsers_schemes() -> None:
 
 def test_without_a_server_name_names_are_not_asked_about() -> None:
     asked, _ = conversation(failed(Failure.RESET, sni=None), {}, of=target("192.0.2.1"))
-    assert asked == ["small", "tls12", "everything", "tls12-everything", *LEGACY]
+    assert asked == ["small", "tls12", "everything", "tls12-everything", *PROXY, *LEGACY]
 
 
 def server_with(accepted: dict[int, list[int]]) -> Callable[[Question], Probe]:

@@ -68,7 +68,7 @@ class Deviant:
     ``entry`` those of its leaf in TLS 1.3; ``before`` are records that come before the flight, ``within`` such that come before the
     Certificate. ``share`` is sent instead of a public key, ``exchange`` False leaves ServerKeyExchange out, ``exchanges`` sends
     one where the suite has none. ``authorities`` is sent in a CertificateRequest, ``then`` is what becomes of the client's flight:
-    "refuse" (an alert, access_denied), "close", "reset" or "silence".
+    "refuse" (an alert, access_denied), "close", "reset" or "silence". The first ``cuts`` connections are closed at the hello.
     """
 
     id: str
@@ -86,6 +86,7 @@ class Deviant:
     further: tuple[bytes, ...] = ()
     authorities: tuple[bytes, ...] = ()
     then: str = "refuse"
+    cuts: int = 0
     kind: str = "rsa:2048"
     session_id: bytes = b""
 
@@ -107,6 +108,7 @@ class DeviantServer:
         self.leaf = leaf
         self.chain = (leaf.der, *chain, *deviant.further)
         self.seen: list[str] = []
+        self.hellos = 0
         self._listener = socket.create_server((address, 0))
         self.port = self._listener.getsockname()[1]
         self._serving: list[threading.Thread] = []
@@ -144,12 +146,15 @@ class DeviantServer:
             self.seen.append(result)
 
     def _answer(self, connection: socket.socket) -> str:
+        self.hellos += 1
         received = b""
         while (hello := complete_hello_untrusted(received)) is None:
             data = connection.recv(65536)
             if not data:
                 return "closed before a hello"
             received += data
+        if self.hellos <= self.deviant.cuts:
+            return "cut"
         if self.deviant.version == TLS13:
             return _modern(self, connection, hello)
         return _older(self, connection, hello)

@@ -184,6 +184,20 @@ MODERN_SERVERS: Final = (
         expected=_tls12(),
     ),
     ServerSpec(
+        id="gnutls-tls12-legacy-renegotiation",
+        software="gnutls",
+        versions=_ONLY_12,
+        ciphers="%DISABLE_SAFE_RENEGOTIATION",
+        expected=_tls12("legacy-renegotiation"),
+    ),
+    ServerSpec(
+        id="openssl-tls12-warns-of-name",
+        software="openssl",
+        versions=_ONLY_12,
+        warns_of_name=True,
+        expected=_tls12("sni-unrecognized"),
+    ),
+    ServerSpec(
         id="gnutls-tls12-asks", software="gnutls", versions=_ONLY_12, client_auth="optional", expected=_tls12(ASKS)
     ),
     ServerSpec(

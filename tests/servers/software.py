@@ -121,6 +121,9 @@ def openssl(order: Order) -> list[str]:
         command += ["-status_file", str(order.staple())]
     if spec.alpn:
         command += ["-alpn", spec.alpn]
+    if spec.warns_of_name:  # which knows one name alone, and that is not the one that is asked for
+        other = ["-cert2", str(order.leaf()), "-key2", str(order.key())]
+        command += ["-servername", "other.servers.test", *other]
     if spec.max_fragment:
         command += ["-max_send_frag", str(spec.max_fragment)]
     if spec.client_auth != "none":
@@ -190,7 +193,14 @@ def apache(order: Order) -> list[str]:
         f"PidFile {order.directory}/httpd.pid",
         *(
             f"LoadModule {name}_module {APACHE_MODULES}/mod_{name}.so"
-            for name in ("mpm_event", "authz_core", "ssl", "alias", *(("http2",) if spec.alpn == "h2" else ()))
+            for name in (
+                "mpm_event",
+                "authz_core",
+                "ssl",
+                "alias",
+                "status",
+                *(("http2",) if spec.alpn == "h2" else ()),
+            )
         ),
         # As root, Apache switches to another user; otherwise it cannot.
         *(("User www-data", "Group www-data") if os.geteuid() == 0 else ()),
@@ -210,7 +220,15 @@ def apache(order: Order) -> list[str]:
         lines.append(f"SSLOpenSSLConfCmd Groups {spec.groups}")
     if spec.alpn:
         lines.append(f"Protocols {spec.alpn} http/1.1")
-    if spec.client_auth != "none":
+    if spec.client_auth.startswith("by-path"):
+        demand = "require" if spec.client_auth == "by-path" else "optional"
+        # a page that needs no file, since Apache may not be allowed to read those of the test
+        lines[lines.index("Redirect 204 /")] = (
+            f"DocumentRoot {APACHE_MODULES}\n<Location />\nSSLVerifyClient {demand}\nSSLVerifyDepth 3\n"
+            "Require all granted\nSetHandler server-status\n</Location>"
+        )
+        lines.append(f"SSLCACertificateFile {order.authorities}")
+    elif spec.client_auth != "none":
         modes = {"required": "require", "optional-no-ca": "optional_no_ca"}
         lines += [
             f"SSLVerifyClient {modes.get(spec.client_auth, 'optional')}",

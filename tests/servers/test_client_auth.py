@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import trio
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from msgspec.structs import replace
 
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Target
@@ -27,9 +28,10 @@ REJECTED = "client-certificate-rejected"
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 
 
-def scan(target: Target, roots: Path, files: Path | None = None) -> Finding:
+def scan(target: Target, roots: Path, files: Path | None = None, **options: Any) -> Finding:
     """Return the finding of a server; ``files`` are the client certificate to present and its key."""
     config = ScanConfig(rate_per_address=None, timeout=20, retries=0, revocation="off", authenticate=files is not None)
+    config = replace(config, **options)
     shown = None if files is None else str(files)
     inputs = RunInputs(trust_stores=[str(roots)], resolvers=["127.0.0.1:9"], client_cert=shown)
     (finding,) = trio.run(scan_rows, [target], inputs, config)
@@ -66,6 +68,45 @@ def test_web_servers_that_want_a_client_certificate_are_recognised(spec: ServerS
     finding = scan(*at(start, spec))
     check(finding, code)
     assert finding["endpoints"][0]["version"] == spec.expected.version
+
+
+@pytest.mark.parametrize(
+    ("version", "mode", "code", "asked"),
+    [
+        ("TLSv1.2", "by-path", BEHIND, "by renegotiation"),
+        ("TLSv1.3", "by-path", BEHIND, "after the handshake"),
+        ("TLSv1.2", "by-path-optional", None, None),
+        # browsers cannot be asked, so Apache refuses them
+        ("TLSv1.3", "by-path-optional", BEHIND, "after the handshake"),
+    ],
+)
+def test_apache_that_asks_only_for_a_page(
+    version: Version, mode: Literal["by-path", "by-path-optional"], code: str | None, asked: str | None, start: Start
+) -> None:
+    target, roots = at(start, web("apache", version, mode))
+    assert codes(scan(target, roots)) == []  # HTTP is not spoken to a healthy server
+    finding = scan(target, roots, enumerate=True)
+    causes = {"client-certificate"} if code else set()
+    assert {each["cause"] for each in finding["diagnoses"] if each["severity"] == "error"} == causes
+    assert finding["outcome"] == ("fail" if code else "ok")
+    assert [each["evidence"]["asked"] for each in finding["diagnoses"] if each["code"] == code] == (
+        [asked] if asked else []
+    )
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+def test_our_certificate_is_shown_where_it_is_asked_for_behind_the_handshake(
+    version: Version, start: Start, pki: Pki, tmp_path: Path
+) -> None:
+    target, roots = at(start, web("apache", version, "by-path"))
+    ours = pki.issue("ec:P-256", name="client", address="127.0.0.1", purpose=CLIENT_AUTH)
+    finding = scan(target, roots, bundle(tmp_path, ours), enumerate=True)
+    assert finding["outcome"] == "ok", finding["diagnoses"]
+    others = Pki(tmp_path)
+    foreign = others.issue("ec:P-256", name="client", address="127.0.0.1", intermediates=0, purpose=CLIENT_AUTH)
+    finding = scan(target, roots, bundle(tmp_path, foreign), enumerate=True)
+    assert (finding["outcome"], finding["cause"]) == ("fail", "client-certificate")
+    assert REJECTED in codes(finding)
 
 
 @pytest.fixture(params=OTHERS, ids=lambda asking: asking.id)

@@ -97,7 +97,6 @@ _OF_KIND: Final[Mapping[str, Texts]] = {
     "alpn": {
         "curl": "(35) TLS connect error: SSL routines::bad extension",
         "chrome": _CHROME,
-        "firefox": "SSL_ERROR_NEXT_PROTOCOL_NO_PROTOCOL",
     },
     "no-key-exchange": {
         **library_texts("unexpected message"),

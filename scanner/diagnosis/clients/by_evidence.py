@@ -170,6 +170,8 @@ def _unsupported_algorithm(evidence: Mapping[str, Any], _: Target) -> Texts:
         texts |= KEY_FORM_TEXTS
     if form == EXPLICIT_CURVE:
         texts |= verify_texts(94, "Certificate public key has explicit ECC parameters")
+    elif form is None and str(evidence.get("key", "")).startswith("ec:") and "signature" not in evidence:
+        texts["go"] = "tls: failed to parse certificate from server: x509: unsupported elliptic curve"
     refusing = {str(client).lower() for client in evidence.get("refused_by", ())}
     if "reason" in evidence:  # who knows the algorithm may find the signature bad
         return {
@@ -331,6 +333,7 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "client-certificate-required-by-application": _behind_tls,
     "reset-after-hello": _same_ending,
     "silent-after-hello": _same_ending,
+    "proxy-header-expected": _same_ending,
     "sni-filtered": _same_ending,
     "sni-unrecognized": _unrecognized,
     "legacy-renegotiation": _no_renegotiation_info,

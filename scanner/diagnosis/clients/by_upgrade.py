@@ -15,10 +15,17 @@ from scanner.model.evidence import Target
 
 # The first line of an answer of SMTP or FTP
 _REPLY: Final = re.compile(r"(\d{3})[ -]")
-# Answers of SMTP to a greeting that is not one: the others come to EHLO
-_AT_THE_GREETING: Final = frozenset({"421", "554"})
 # s_client looks for the word in these protocols' answers, and goes on without it; in the others it does not look.
 _LOOKS_FOR_IT: Final = frozenset({"smtp", "imap"})
+# What s_client says to a session that is refused; in other protocols it depends on what comes of the hello that it sends all the same
+_S_CLIENT_OF_SESSION: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("smtp", "lmtp", "imap", "nntp", "sieve"), "Didn't find STARTTLS in server response"),
+    "irc": "Server does not support STARTTLS.",
+    "mysql": "Only MySQL protocol version 10 is supported.",
+}
+# What curl says where the server hangs up
+_CUT: Final = "(56) response reading failed"
+_READS_REPLIES: Final = frozenset({"smtp", "imap", "pop3"})
 _NOT_FOUND: Final = "Didn't find STARTTLS in server response"
 _PLAIN_ANSWER: Final = "SSL routines::wrong version number"
 
@@ -31,23 +38,30 @@ def not_offered(evidence: Mapping[str, Any], target: Target) -> dict[str, str]:
 
 def refused(evidence: Mapping[str, Any], target: Target) -> dict[str, str]:
     """Return what each client says to ``starttls-refused``."""
-    reply = _reply(evidence)
-    if target.protocol == "smtp" and reply in _AT_THE_GREETING:
-        return session_refused(evidence, target)
-    return _texts(target.protocol, "refused", _PLAIN_ANSWER, reply)
+    if evidence.get("failure") is not None:
+        return _cut(evidence, target)
+    return _texts(target.protocol, "refused", _PLAIN_ANSWER, _reply(evidence))
 
 
 def session_refused(evidence: Mapping[str, Any], target: Target) -> dict[str, str]:
     """Return what each client says to ``session-refused``."""
-    reply = _reply(evidence)
-    at_the_greeting = target.protocol != "smtp" or reply in _AT_THE_GREETING
-    openssl = _NOT_FOUND if target.protocol in _LOOKS_FOR_IT else _PLAIN_ANSWER
-    return _texts(target.protocol, "greeting" if at_the_greeting else "session", openssl, reply)
+    openssl = _S_CLIENT_OF_SESSION.get(target.protocol)
+    if evidence.get("failure") is not None:
+        said = _cut(evidence, target)
+        return said if openssl is None or target.protocol == "mysql" else {**said, "openssl": openssl}
+    reply, what = _reply(evidence), "greeting" if evidence.get("awaited") is None else "session"
+    if target.protocol == "ftp" and reply == "421" and what == "greeting":
+        what = "closing"
+    return _texts(target.protocol, what, openssl, reply)
 
 
-def _texts(protocol: str, what: str, openssl: str, reply: str | None = None) -> dict[str, str]:
+def _cut(evidence: Mapping[str, Any], target: Target) -> dict[str, str]:
+    return {"curl": _CUT} if evidence["failure"] == "closed" and target.protocol in _READS_REPLIES else {}
+
+
+def _texts(protocol: str, what: str, openssl: str | None, reply: str | None = None) -> dict[str, str]:
     curl = UPGRADE_TEXTS.get(protocol, {}).get(what)
-    texts = {"openssl": openssl}
+    texts = {} if openssl is None else {"openssl": openssl}
     if curl is not None and (reply is not None or "{reply}" not in curl):
         texts["curl"] = curl.replace("{reply}", reply or "")
     return texts

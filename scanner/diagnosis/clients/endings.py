@@ -119,6 +119,7 @@ OPENSSL_13_ALERTS: Final = frozenset((109, 116))
 # OpenSSL's reason for this one lacks the word "alert"
 OPENSSL_BARE_ALERTS: Final = {110: "tlsv1 unsupported extension", 112: "tlsv1 unrecognized name"}
 GO_ALERTS: Final = {
+    20: "bad record MAC",
     44: "revoked certificate",
     45: "expired certificate",
     46: "unknown certificate",

@@ -42,6 +42,8 @@ _NGINX_STATUSES: Final = frozenset({495, 496})
 _REFUSALS: Final = frozenset({401, 403})
 _CLIENT_ERRORS: Final = _REFUSALS | {400}
 _CERTIFICATE_REQUIRED: Final = 116
+# Alerts at a certificate of ours (RFC 8446 section 6.2)
+_OF_CERTIFICATES: Final = frozenset({42, 43, 44, 45, 46, 48, 49, 51, _CERTIFICATE_REQUIRED})
 # What names a certificate of the client's on a server that has asked for none: more than the word alone, which is on many pages.
 _DEMANDED: Final = (
     r"(?:ssl|tls|client|user|klient|客户端|用戶端)[ -]*(?:certifi|zertifi|证书|憑證)|post-handshake auth|\bclient[ -]cert"
@@ -95,7 +97,7 @@ def _behind_claims(case: Case) -> Iterator[Claim]:
     if ours is None:
         facts = _ending(without, Demand.REFUSED_BEHIND)
         yield Claim("client-certificate-required-by-application", {**facts, "asked": how})
-    elif demanded_behind(ours) is not None:
+    elif demanded_behind(ours) is not None or (ours.failure is Failure.ALERT and ours.alert in _OF_CERTIFICATES):
         facts = _ending(ours, Demand.REFUSED_BEHIND)
         yield Claim("client-certificate-rejected", {**facts, **_shown(ours, [], case.context.at)})
 

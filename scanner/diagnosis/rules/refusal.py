@@ -11,17 +11,17 @@ from typing import Any, Final
 
 from scanner.diagnosis.case import ENUMERATION, Case, followup, works
 from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.rules.opening import OPENING_FAILURES, opening_claims, plaintext_facts, waited
 from scanner.model.evidence import EndpointEvidence, Failure, Negotiation, Probe, Stage
 from scanner.starttls.protocols import PROTOCOLS
 from scanner.tls.offers import MODERN, TLS12, UNCOMPUTED_GROUPS
 from scanner.tls.registry_names import alert_name, cipher_name, group_name, scheme_name, version_name
 
 REFUSALS: Final = frozenset({Failure.RESET, Failure.CLOSED, Failure.SILENT, Failure.ALERT, Failure.MALFORMED})
-STARTTLS_FAILURES: Final = frozenset(
-    {Failure.STARTTLS_NOT_OFFERED, Failure.STARTTLS_REFUSED, Failure.STARTTLS_MALFORMED}
-)
 LEGACY_QUESTIONS: Final = ("tls11", "tls10", "ssl3")
 SNI_QUESTIONS: Final = ("other-sni", "no-sni")
+# A header of the PROXY protocol before anything else, by its version
+PROXY_QUESTIONS: Final = ("proxy-v1", "proxy-v2")
 # The alert of a server that knows none of the names in ALPN (RFC 7301 section 3.2)
 NO_APPLICATION_PROTOCOL: Final = 120
 
@@ -57,10 +57,13 @@ _HOW: Final = {
 def refusal_claims(case: Case) -> Iterator[Claim]:
     """Yield why the handshake at this address did not come to the end of the server's flight."""
     probe = case.probe
-    if probe.failure in STARTTLS_FAILURES or (probe.stage is Stage.STARTTLS and probe.failure in REFUSALS):
-        yield _starttls(case)
+    header = next((name for name in PROXY_QUESTIONS if works(case.endpoint, name)), None)
+    if header is not None and probe.failure in REFUSALS:
+        yield Claim("proxy-header-expected", failure_facts(case) | {"header": header.removeprefix("proxy-")})
+    elif probe.failure in OPENING_FAILURES or (probe.stage is Stage.STARTTLS and probe.failure in REFUSALS):
+        yield from opening_claims(case)
     elif probe.failure is Failure.PLAINTEXT:
-        yield Claim("plaintext-on-tls-port", _plaintext_facts(probe))
+        yield Claim("plaintext-on-tls-port", plaintext_facts(probe))
     elif probe.failure in REFUSALS:
         facts = failure_facts(case)
         yield from _explained(case, facts) or (_unexplained(case, facts),)
@@ -80,6 +83,8 @@ def failure_facts(case: Case) -> dict[str, Any]:
         facts["detail"] = probe.detail
     if probe.bytes_received:
         facts["bytes_received"] = probe.bytes_received
+    if probe.failure is Failure.SILENT:
+        facts |= waited(probe)
     tried = {
         name: answer_word(answer)
         for name, answer in case.endpoint.followups.items()
@@ -103,6 +108,7 @@ _OFFER_WORDS: Final = {
     "all-groups": "every group",
     "all-schemes": "every signature scheme",
     "everything": "every suite, group and signature scheme, no ALPN",
+    "proxy-v1": "a PROXY header first",
     "tls12": "TLS 1.2 alone",
     "tls12-everything": "TLS 1.2 with every suite and group",
     "tls10": "TLS 1.0",
@@ -313,35 +319,3 @@ def legacy_claims(case: Case) -> tuple[Claim, ...]:
     if flight.negotiation.cipher is not None:
         facts["ciphers"] = [cipher_name(flight.negotiation.cipher)]
     return (Claim("legacy-version-only", facts),)
-
-
-def _plaintext_facts(probe: Probe) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    if probe.recognised:
-        facts["recognised"] = probe.recognised.upper()
-        facts["recognised_protocol"] = probe.recognised
-    if probe.first_bytes:
-        facts["first_bytes"] = probe.first_bytes.hex()
-    return facts
-
-
-def _starttls(case: Case) -> Claim:
-    probe = case.probe
-    facts: dict[str, Any] = {"protocol": case.target.protocol, **_plaintext_facts(probe)}
-    if probe.detail:
-        facts["words"] = probe.detail
-    if probe.failure is Failure.STARTTLS_REFUSED:
-        return Claim("starttls-refused", facts)
-    if probe.failure in REFUSALS:
-        # The dialogue never came to the upgrade: nothing was said, or the server hung up.
-        facts["words"] = _NO_DIALOGUE[probe.failure]
-    return Claim("starttls-not-offered", facts)
-
-
-_NO_DIALOGUE: Final = {
-    Failure.SILENT: "the server never says what the protocol begins with; it may expect TLS from the first byte",
-    Failure.CLOSED: "the server hangs up before the upgrade",
-    Failure.RESET: "the connection is reset before the upgrade",
-    Failure.ALERT: "the server answers with a TLS alert; it expects TLS from the first byte",
-    Failure.MALFORMED: "the server's words cannot be read",
-}
