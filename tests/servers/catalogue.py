@@ -299,6 +299,26 @@ LEGACY_SERVERS: Final = (
     ),
 )  # fmt: skip
 
+# Servers without a certificate, by their suites or for want of one: Postfix with `smtpd_tls_cert_file = none` is another.
+ANONYMOUS_SERVERS: Final = (
+    ServerSpec(
+        id="openssl-tls12-anonymous", software="openssl", versions=_ONLY_12, ciphers="aNULL:@SECLEVEL=0",
+        expected=_tls12("no-shared-cipher"),
+    ),
+    ServerSpec(
+        id="openssl-tls12-anonymous-dhe", software="openssl", versions=_ONLY_12, ciphers="ADH-AES128-SHA:@SECLEVEL=0",
+        expected=_tls12("no-shared-cipher"),
+    ),
+    ServerSpec(
+        id="openssl-tls10-anonymous", software="openssl", versions=("TLSv1.0",), ciphers="AECDH-AES128-SHA:@SECLEVEL=0",
+        expected=Expected(version="TLSv1.0", codes=("legacy-version-only", "no-shared-cipher")),
+    ),
+    ServerSpec(
+        id="gnutls-tls12-anonymous", software="gnutls", versions=_ONLY_12, ciphers="-KX-ALL:+ANON-ECDH",
+        expected=_tls12("no-shared-cipher"),
+    ),
+)  # fmt: skip
+
 # Invalid staples, and staples of revoked certificates, in the different messages of TLS 1.2 and 1.3.
 STAPLING_SERVERS: Final = tuple(
     ServerSpec(

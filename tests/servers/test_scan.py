@@ -12,7 +12,13 @@ from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.inputs import RunInputs
 from tests.helpers.loopback_scan import scan_rows
-from tests.servers.catalogue import CLOSED_SERVERS, LEGACY_SERVERS, MODERN_SERVERS, STAPLING_SERVERS
+from tests.servers.catalogue import (
+    ANONYMOUS_SERVERS,
+    CLOSED_SERVERS,
+    LEGACY_SERVERS,
+    MODERN_SERVERS,
+    STAPLING_SERVERS,
+)
 from tests.servers.conftest import Start
 from tests.servers.running import Server
 from tests.servers.spec import ServerSpec
@@ -46,6 +52,16 @@ def test_findings_have_exactly_the_expected_codes(spec: ServerSpec, start: Start
     if spec in MODERN_SERVERS:
         assert endpoint["version"] == spec.expected.version
         assert all(verdict["trusted"] for verdict in endpoint["trust"].values())
+
+
+@pytest.mark.parametrize("spec", ANONYMOUS_SERVERS, ids=lambda spec: spec.id)
+def test_anonymous_suites_alone_are_no_shared_cipher(spec: ServerSpec, start: Start) -> None:
+    (finding,) = scan([start(spec)])
+
+    assert codes(finding) == set(spec.expected.codes), finding["diagnoses"]
+    said = next(each for each in finding["diagnoses"] if each["code"] == "no-shared-cipher")
+    assert "in which no certificate proves who the server is" in said["summary"] and "anonymous" in said["remedy"]
+    assert "ok" not in finding["clients"].values()
 
 
 @pytest.mark.parametrize("spec", CLOSED_SERVERS, ids=lambda spec: spec.id)
