@@ -29,7 +29,8 @@ PAGES: Final = sorted(
 # Options of other programs in the pages
 FOREIGN: Final = frozenset({"--require-hashes", "--hypothesis-profile", "--strict", "--help", "--version", "--lang"}) | {
     "--seconds", "--case",
-    "--no-deps", "--no-report", "--report", "--system", "--home-dir", "--shell", "--now", "--collector", "--query", "--use", "--source", "--parquet",
+    "--no-report", "--report",
+    "--no-deps", "--system", "--home-dir", "--shell", "--now", "--collector", "--query", "--use", "--source", "--parquet",
 }  # fmt: skip
 
 page_of = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
