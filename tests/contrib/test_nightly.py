@@ -20,14 +20,9 @@ from typing import Any, Final
 import pytest
 
 from scanner.demo.fleet import Fleet
-from scanner.fleet.diff.comparison import Diff
-from scanner.fleet.diff.diff_tables import as_prometheus as metrics_of
-from scanner.fleet.stats.fleet_stats import FleetStats
-from scanner.fleet.stats.prometheus import as_prometheus
 from scanner.output import Unreadable, read_findings
 from scanner.report.svg import FORBIDDEN
 from tests.cli.test_diff import receiver
-from tests.fleet.diff.test_comparison import seen, write
 from tests.helpers import sandbox
 from tests.helpers.fleet import fleet_of, named
 
@@ -390,32 +385,3 @@ def test_the_crontab_runs_the_script() -> None:
     *_, line = (CONTRIB / "nightly" / "tlsweep-nightly.cron").read_text().splitlines(keepends=True)
     assert re.fullmatch(r"\d+ \d+ \* \* \*  tlsweep  nice .*tlsweep-nightly /etc/tlsweep/nightly.conf\n", line)
     assert "%" not in line
-
-
-def test_alert_rules_use_existing_metrics(tmp_path: Path) -> None:
-    """Every metric of the rules, with its labels, is printed by the commands or by the script."""
-    finding: dict[str, Any] = seen("a.example", "fail", "dns", tags={})
-    finding.update(started="2026-11-01T00:00:00.000Z", attempts=1, duration_ms=1.0)
-    finding["endpoints"][0]["timing_ms"] = {"connect": 1.0}
-    path = write(tmp_path / "f.ndjson", [finding] * 3)
-    statistics = FleetStats()
-    for item in read_findings([path]):
-        assert not isinstance(item, Unreadable)
-        statistics.add(item)
-    with Diff([path, path]) as diff:
-        printed = as_prometheus(statistics.counts, statistics) + "".join(metrics_of(diff))
-    names = set(re.findall(r"(?m)^# TYPE (\S+)", printed)) | set(
-        re.findall(r"metric (tlsweep_\w+)", SCRIPT.read_text())
-    )
-    rules = (CONTRIB / "prometheus-rules.yml").read_text()
-    expressions = re.findall(r"(?m)^ +expr: (.*)$", rules)
-    asked = {name for text in expressions for name in re.findall(r"\btlsweep_\w+", text)}
-    assert len(expressions) >= 5
-    assert asked <= names
-    for name, label, value in re.findall(r'(tlsweep_\w+)\{(\w+)="([\w-]+)"\}', rules):
-        assert re.search(rf'(?m)^{name}\{{.*{label}="{value}"', printed), (name, label, value)
-
-
-def test_promtool_accepts_the_rules() -> None:
-    run = [tool("promtool"), "check", "rules", str(CONTRIB / "prometheus-rules.yml")]
-    assert subprocess.run(run, capture_output=True, timeout=PATIENCE, check=False).returncode == 0

@@ -23,9 +23,9 @@ def test_the_library_is_not_called_where_it_would_be_killed(monkeypatch: pytest.
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(drawing.mmap, "mmap", refuse)
+    monkeypatch.setattr("mmap.mmap", refuse)
     assert why_unavailable() == drawing.FORBIDDEN
-    monkeypatch.setattr(drawing.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert why_unavailable() == drawing.MISSING
 
 
