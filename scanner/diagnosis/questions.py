@@ -26,7 +26,7 @@ from scanner.diagnosis.case import (
     followup,
     works,
 )
-from scanner.diagnosis.rules.client_auth import demanded_behind, hung_up, required
+from scanner.diagnosis.rules.client_auth import HTTP_ALPN, demanded_behind, hung_up, required
 from scanner.diagnosis.rules.negotiation import OLD_SCHEMES, key_refused_by
 from scanner.diagnosis.rules.refusal import (
     LEGACY_QUESTIONS,
@@ -37,7 +37,9 @@ from scanner.diagnosis.rules.refusal import (
     name_is_the_reason,
     strange_choices,
 )
+from scanner.diagnosis.session_refusals import UNAVAILABLE, UNKNOWN, meaning_of
 from scanner.model.evidence import EndpointEvidence, Failure, Probe, ServerFlight, Stage, Target
+from scanner.starttls.base import GREETING
 from scanner.tls import offers
 from scanner.tls.offers import Offer
 from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
@@ -123,7 +125,8 @@ class Question(Struct, frozen=True):
     Where ``replaces`` is set and the answer is a whole flight, it takes the place of the first probe, and ALPN is left out from then
     on. With ``complete``, which is what the server said in its first flight, the handshake is completed instead, by OpenSSL's
     hello, and a request sent to the application (none if ``quiet``); ``present`` shows our certificate.
-    ``proxy`` is the version of the PROXY protocol whose header is sent first; 0: none.
+    ``proxy`` is the version of the PROXY protocol whose header is sent first; 0: none. A ``patient`` question gets most of the time
+    that is left: its answer is the application's, which may take longer than a handshake.
     """
 
     name: str
@@ -134,6 +137,7 @@ class Question(Struct, frozen=True):
     quiet: bool = False
     replaces: bool = False
     proxy: int = 0
+    patient: bool = False
 
 
 def next_question(
@@ -179,7 +183,7 @@ def _open_question(target: Target, endpoint: EndpointEvidence, verdict: ChainVer
     probe = endpoint.probe
     if probe.ok:
         return _doubt(target, endpoint, verdict)
-    if probe.failure not in REFUSALS:
+    if probe.failure not in REFUSALS and not _may_lack_a_header(target, probe):
         return None
     flight = probe.flight
     if flight is not None and flight.negotiation.version is not None:
@@ -203,16 +207,24 @@ def _plan(probe: Probe) -> tuple[str, ...]:
     if probe.failure is Failure.MALFORMED:
         return ()
     # Cut in the middle of an answer: no other hello explains that.
-    if probe.bytes_received:
+    if probe.bytes_received and probe.failure is not Failure.SESSION_REFUSED:
         return ()
     if probe.stage is Stage.STARTTLS:
         return () if probe.failure is Failure.SILENT else _CUT_UNGREETED
     return _SILENT if probe.failure is Failure.SILENT else _CUT
 
 
+def _may_lack_a_header(target: Target, probe: Probe) -> bool:
+    """Return True if a service refused us at once, for a reason that is no reason against this client: Postfix calls the want of a
+    PROXY header a local error."""
+    if probe.failure is not Failure.SESSION_REFUSED or probe.awaited != GREETING:
+        return False
+    return meaning_of(target.protocol, probe.detail or "", GREETING) in (UNAVAILABLE, UNKNOWN)
+
+
 def _silent(endpoint: EndpointEvidence, name: str) -> bool:
     answer = followup(endpoint, name)
-    return answer is not None and answer.failure is Failure.SILENT
+    return answer is not None and answer.failure is Failure.SILENT and answer.stage is not Stage.STARTTLS
 
 
 def _settled(endpoint: EndpointEvidence) -> bool:
@@ -293,6 +305,8 @@ def _may_be_made(verdict: ChainVerdict) -> bool:
 
 # --- completed handshakes --------------------------------------------------------------------------
 
+# IANA's port of https: HTTP is what is spoken there, if nothing says otherwise.
+HTTPS_PORT: Final = 443
 # What may be a wrong clock: the Date of an HTTP answer is a witness.
 _DOUBTS_OF_TIME: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
 # What may be a portal or a block page: where an HTTP answer redirects to is a witness too.
@@ -315,12 +329,13 @@ def _completion(
     if flight is None or not flight.negotiation.complete:
         return None
     if flight.negotiation.client_auth is not None:
+        quiet = QUIET in asked or not _protocol_is_known(target, flight)
         if CLIENT_AUTH not in asked:
-            return Question(CLIENT_AUTH, offers.MODERN, target.sni, flight)
+            return Question(CLIENT_AUTH, offers.MODERN, target.sni, flight, quiet=quiet, patient=True)
         if QUIET not in asked and hung_up(asked[CLIENT_AUTH]) and required(endpoint, target.protocol) is None:
-            return Question(QUIET, offers.MODERN, target.sni, flight, quiet=True)
+            return Question(QUIET, offers.MODERN, target.sni, flight, quiet=True, patient=True)
         if authenticate and AUTHENTICATED not in asked:
-            return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
+            return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True, quiet=quiet, patient=True)
     elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS:
         if thorough or (verdict is not None and not verdict.is_clean and _in_doubt(target, verdict, wants_date)):
             return Question(HTTP, offers.MODERN, target.sni, flight)
@@ -331,6 +346,12 @@ def _completion(
             return None
         return Question(FINISH, offers.MODERN, target.sni, flight, quiet=True)
     return None
+
+
+def _protocol_is_known(target: Target, flight: ServerFlight) -> bool:
+    """Return True if it is known what the service speaks, so that it can be asked something: brokers and databases of another protocol
+    hang up on HTTP, and may take it for an attack."""
+    return target.protocol != "tls" or flight.negotiation.alpn in HTTP_ALPN or target.port == HTTPS_PORT
 
 
 def _may_not_finish(probe: Probe, flight: ServerFlight) -> bool:

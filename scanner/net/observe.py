@@ -56,7 +56,8 @@ class FollowUp(CompletionRequest, Protocol):
     """A follow-up question: its name and the hello to say. With ``complete`` the handshake is completed instead of a hello said.
 
     A whole flight that answers one which ``replaces`` takes the place of the first probe, and ALPN is left out from then on.
-    With ``proxy`` a header of that version of the PROXY protocol is sent first.
+    With ``proxy`` a header of that version of the PROXY protocol is sent first. A ``patient`` completion is given most of the time that
+    is left.
     """
 
     @property
@@ -67,6 +68,8 @@ class FollowUp(CompletionRequest, Protocol):
     def replaces(self) -> bool: ...
     @property
     def proxy(self) -> int: ...
+    @property
+    def patient(self) -> bool: ...
 
 
 NextQuestion = Callable[[Target, EndpointEvidence, float], FollowUp | None]
@@ -244,8 +247,11 @@ class _TargetProbes:
         await trio.lowlevel.cancel_shielded_checkpoint()
         try:
             while (question := next_question(target, endpoint, self._started)) is not None and budget.left > 0:
-                wait = observer.followup_seconds(budget)
+                # a greeting that came late comes late again
+                wait = observer.followup_seconds(budget) + (probe.starttls_seconds or 0.0)
                 if question.complete is not None:
+                    if question.patient:  # what an application is asked is asked once, and its silence is no answer
+                        wait = max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
                     completions[question.name] = await self._complete(address, question, alpn, budget, wait)
                 else:
                     answer = await self.probe(

@@ -37,6 +37,14 @@ RESET = failed(Failure.RESET)
 SILENT = failed(Failure.SILENT)
 REFUSED = alerted(40)
 VERSION = alerted(70)
+
+
+def refused_at(awaited: str, words: str) -> Probe:
+    return failed(
+        Failure.SESSION_REFUSED, stage=Stage.STARTTLS, awaited=awaited, detail=words, bytes_received=len(words)
+    )
+
+
 LEGACY = ["tls11", "tls10", "ssl3"]
 
 
@@ -89,6 +97,12 @@ def conversation(
         (SILENT, {"tls12": answered(), "small": answered()}, ["tls12", "small"]),
         (SILENT, {"tls12": alerted(70), "small": answered()}, ["tls12", "small"]),
         (SILENT, {"tls12": RESET}, ["tls12", "small", "other-sni", "tls12-everything"]),
+        # ... whose greeting did not come in time has not been silent at the hello
+        (
+            SILENT,
+            {"tls12": failed(Failure.SILENT, stage=Stage.STARTTLS), "small": answered()},
+            ["tls12", "small"],
+        ),
         (SILENT, {"other-sni": answered(sni=UNKNOWABLE_NAME)}, ["tls12", "other-sni"]),
         (SILENT, {"other-sni": alerted(112, sni=UNKNOWABLE_NAME)}, ["tls12", "other-sni"]),
         (SILENT, {}, ["tls12", "other-sni", "tls12-everything"]),
@@ -104,7 +118,13 @@ def conversation(
         (failed(Failure.CLOSED, stage=Stage.STARTTLS), {}, PROXY),
         (failed(Failure.RESET, stage=Stage.STARTTLS), {"proxy-v1": answered()}, ["proxy-v1"]),
         (failed(Failure.CLOSED, stage=Stage.STARTTLS, bytes_received=9), {}, []),
-        (failed(Failure.SESSION_REFUSED, stage=Stage.STARTTLS), {}, []),
+        (refused_at("greeting", "421 4.3.0 mx Server local error"), {}, PROXY),
+        (refused_at("greeting", "421 4.3.0 mx Server local error"), {"proxy-v1": answered()}, ["proxy-v1"]),
+        (refused_at("greeting", "220-x\n554 why?"), {}, PROXY),
+        # ... for reasons that a header would not change
+        (refused_at("greeting", "421 4.7.0 Too many connections"), {}, []),
+        (refused_at("greeting", "554 5.7.1 Access denied"), {}, []),
+        (refused_at("EHLO", "421 4.3.0 mx Server local error"), {}, []),
         # alerts
         (REFUSED, {"everything": answered(cipher=0x009E, group=None)}, ["everything"]),
         (REFUSED, {"everything": answered(group=0x0019)}, ["everything"]),
@@ -302,6 +322,41 @@ def test_who_asks_for_a_certificate_is_met_without_one_and_with_ours() -> None:
         of = target(protocol=protocol)
         assert completions(asking, of=of) == ["client-auth"]
         assert completions(asking, of=of, authenticate=True) == ["client-auth", "authenticated"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "port", "alpn", "quiet"),
+    [
+        ("tls", 6379, None, True),
+        ("tls", 8883, "mqtt", True),
+        ("tls", 8443, None, True),
+        ("tls", 8443, "h2", False),
+        ("tls", 8443, "http/1.1", False),
+        ("tls", 443, None, False),
+        ("https", 8443, None, False),
+        ("imaps", 10993, None, False),
+        ("mysql", 3306, None, False),
+    ],
+)
+def test_only_a_protocol_that_the_service_speaks_is_asked_in(
+    protocol: str, port: int, alpn: str | None, quiet: bool
+) -> None:
+    asking = answered(client_auth=ASKS, alpn=alpn)
+    endpoint = EndpointEvidence(ADDRESS, asking)
+    for name in ("client-auth", "authenticated"):
+        question = next_question(target(protocol=protocol, port=port), endpoint, None, authenticate=True)
+        assert question is not None
+        assert (question.name, question.quiet, question.patient) == (name, quiet, True)
+        endpoint = replace(endpoint, completions={**endpoint.completions, name: FINE})
+
+
+def test_who_hung_up_on_http_is_met_with_our_certificate_in_silence() -> None:
+    endpoint = EndpointEvidence(
+        ADDRESS, answered(client_auth=ASKS), completions={"client-auth": HUNG_UP, "client-auth-quiet": FINE}
+    )
+    question = next_question(target(protocol="tls"), endpoint, None, authenticate=True)
+    assert question is not None
+    assert (question.name, question.quiet) == ("authenticated", True)
 
 
 def test_hanging_up_on_a_word_that_may_be_wrong_is_looked_into() -> None:

@@ -63,7 +63,7 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
         named = {str(client).lower() for client in refusing}
         if "openssl" in named and code not in _NODE_DECIDES:
             named |= LIBRARIES
-        return {client: text if client in named else OK for client, text in texts.items()}
+        texts = {client: text if client in named else OK for client, text in texts.items()}
     if evidence.get("anchor") and code not in _JAVA_ASKS_OF_ANCHORS:
         return {**texts, "java": OK}
     return texts
