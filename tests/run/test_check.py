@@ -147,8 +147,8 @@ def test_what_was_passed_over_is_logged(files: Path) -> None:
     assert said[0].endswith("; 1 private key")
 
 
-def test_judging_a_file_again_gives_the_same(files: Path) -> None:
-    """What was wrong with the file, and where its leaf is, is in the finding."""
+def test_faults_of_a_file_and_the_place_of_its_leaf_are_recorded(files: Path) -> None:
+    """So that the finding can be judged again."""
     (files / "chain").write_bytes(pem(CA) + pem(LEAF).rstrip() + pem(UPPER))
     finding = judged("--chain", files / "chain", "--host", HOST, "--trust-store", files / "roots.pem")
     assert codes(finding) == ["error chain-misordered", "warning chain-has-extras", "error malformed-certificate"]
