@@ -17,6 +17,7 @@ import trio
 from scanner.net.readiness import current_readiness
 from scanner.net.sockets import receive, send
 from scanner.starttls import Dialogue
+from scanner.tls.constants import ALERT
 from scanner.tls.registry_names import ALERTS
 
 _T = TypeVar("_T")
@@ -42,7 +43,7 @@ _VERSIONS: Final = {"SSLv3": 0x0300, "TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.
 
 
 class Tls:
-    """OpenSSL over a socket; the caller bounds the time. ``flights`` counts how often the handshake had something to send."""
+    """OpenSSL over a socket; the caller bounds the time. ``flights`` counts how often something was sent but alerts."""
 
     def __init__(
         self, sock: socket.socket, context: ssl.SSLContext, sni: str | None, dialogue: Dialogue | None
@@ -111,7 +112,7 @@ class Tls:
     async def _flush(self) -> None:
         outgoing = self._outgoing.read()
         if outgoing:
-            self.flights += 1
+            self.flights += outgoing[0] != ALERT  # a record says in the clear what it holds, below TLS 1.3
             data = outgoing if self._dialogue is None else self._dialogue.wrap(outgoing)
             await send(self._ready, self._sock, data, math.inf)
 
