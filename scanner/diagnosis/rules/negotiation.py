@@ -10,7 +10,8 @@ from scanner.codec.encode import LONGEST_NEGOTIATION, MAX_NEGOTIATIONS, negotiat
 from scanner.diagnosis.case import Case, accepted_of, followup
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.parts import ChainSetting
-from scanner.diagnosis.rules.refusal import alpn_facts, answer_word
+from scanner.diagnosis.rules.opening import answer_word
+from scanner.diagnosis.rules.refusal import alpn_facts
 from scanner.model.evidence import EndpointEvidence, Negotiation
 from scanner.tls.offers import BROWSER_SCHEMES, MODERN, NO_ALPN, RSA_KX, SHA1_SCHEMES, SHA224_SCHEMES, TLS12, TLS13
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
