@@ -483,10 +483,10 @@ class ClientHandshake:
 
     def _server_hello_done_untrusted(self, message: bytes) -> None:
         Reader(message[4:], "ServerHelloDone").done()
-        assert self._suite is not None  # the state is reached by a ServerHello only
-        exchange = cipher_suite(self._suite).kx
-        if (exchange == "ECDHE" and self._group is None) or (exchange == "DHE" and self._dh_bits is None):
-            self._deviates("no-key-exchange")
+        if self._group is None and self._dh_bits is None:
+            assert self._suite is not None  # the state is reached by a ServerHello only
+            if cipher_suite(self._suite).kx in ("ECDHE", "DHE"):
+                self._deviates("no-key-exchange")
 
     def _certificate_verify_untrusted(self, message: bytes) -> None:
         scheme, signature = code_and_vector(message[4:], "CertificateVerify")
