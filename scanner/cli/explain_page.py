@@ -43,7 +43,7 @@ class _AnswerPage:
         if answer["clients"]:
             self._title(translate("What clients say"))
             for client, text in answer["clients"].items():
-                self._line(f"{client}: ", text)
+                self._line(f"{client} {answer['releases'][client]}: ", text)
         self._fixes(answer["fixes"])
         if answer["errors"]:
             self._title(translate("Errors that can mean it"))

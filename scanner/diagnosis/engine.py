@@ -235,7 +235,7 @@ def _disagreement(evidence: Evidence, claims: list[list[Claim]]) -> Claim | None
         if unreachable(endpoint) or endpoint.probe.failure is Failure.BUG:
             continue
         flight = flight_of(endpoint)
-        leaf = _fingerprint(flight.certificates[0]) if flight is not None and flight.certificates else None
+        leaf = _fingerprint(flight.leaf_first[0]) if flight is not None and flight.certificates else None
         wrong = sorted({c.code for c in found if (c.severity or CODES[c.code].severity) != "note"})
         views.setdefault((leaf, tuple(wrong)), []).append(endpoint.address)
     if len(views) < 2:

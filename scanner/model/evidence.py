@@ -199,6 +199,7 @@ class Negotiation(Struct, frozen=True):
 
     ``signature_valid`` is whether CertificateVerify (TLS 1.3) or ServerKeyExchange (TLS <= 1.2) verifies with
     the leaf's key; ``None`` where the exchange has no signature (RSA key transport) or the key could not be used.
+    ``leaf_position`` is the place of the leaf among the certificates: 0, unless it is the key of a later one that verifies.
     ``finished_valid`` is the server's Finished MAC (TLS 1.3 only). ``complete`` says that the flight was read to its end.
     """
 
@@ -214,6 +215,7 @@ class Negotiation(Struct, frozen=True):
     finished_valid: bool | None = None
     client_auth: ClientAuthRequest | None = None
     complete: bool = False
+    leaf_position: int = 0
     deviations: tuple[Deviation, ...] = ()
 
 
@@ -225,6 +227,12 @@ class ServerFlight(Struct, frozen=True):
     certificates: tuple[bytes, ...] = ()
     ocsp_response: bytes | None = None
     scts: tuple[bytes, ...] = ()  # SerializedSCTs of the TLS extension (RFC 6962 section 3.3)
+
+    @property
+    def leaf_first(self) -> tuple[bytes, ...]:
+        """The certificates with the leaf first, and the others in the order in which they were sent."""
+        place, sent = self.negotiation.leaf_position, self.certificates
+        return sent if not 0 < place < len(sent) else (sent[place], *sent[:place], *sent[place + 1 :])
 
 
 class Probe(Struct, frozen=True):
@@ -272,6 +280,7 @@ class Completion(Struct, frozen=True):
     APPLICATION without a failure is a refusal in those words. ``offered`` is our chain (DER), leaf first. ``answered`` says that a
     handshake below TLS 1.3 failed after our own flight, key exchange and Finished, was sent; ``renegotiated`` that the server asked
     for another handshake (RFC 5246 section 7.4.1.1) after our request.
+    Where nothing was asked after the handshake, ``waited`` is for how many seconds the server could refuse or hang up.
     """
 
     stage: Stage
@@ -289,6 +298,7 @@ class Completion(Struct, frozen=True):
     reply: bytes = b""
     offered: tuple[bytes, ...] = ()
     seconds: float = 0.0
+    waited: float | None = None
     answered: bool = False
     renegotiated: bool = False
 

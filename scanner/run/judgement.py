@@ -69,7 +69,7 @@ class Judgement:
         flight = flight_of(endpoint)
         if flight is None or not flight.certificates:
             return None
-        return verify_or_leaf(self.verifier, flight.certificates, name=target.name, at=at)
+        return verify_or_leaf(self.verifier, flight.leaf_first, name=target.name, at=at)
 
     def verdicts(self, evidence: Evidence, fleet: FleetVerdict = NO_FLEET) -> list[ChainVerdict | None]:
         """Return the verdicts of all addresses, parallel to ``evidence.endpoints``."""
@@ -162,7 +162,7 @@ class Judgement:
         """
         at = self.moment(evidence.started)
         verdicts = [
-            None if flight is None else verify_or_leaf(self.verifier, flight.certificates, name=name, at=at)
+            None if flight is None else verify_or_leaf(self.verifier, flight.leaf_first, name=name, at=at)
             for flight in (endpoint.probe.flight for endpoint in evidence.endpoints)
         ]
         finding = self.finding(evidence, verdicts, facts=self.facts(evidence, verdicts))

@@ -76,6 +76,8 @@ MAX_FOR_ALL: Final = 32_768
 _HEADER: Final = struct.Struct(">BBH").unpack_from
 _CLOSE_NOTIFY: Final = bytes((c.ALERT_WARNING, c.ALERT_CLOSE_NOTIFY))
 
+# Certificates whose keys are tried for the signature of a handshake; the leaf of a bundle in the wrong order is among the first.
+MAX_SIGNERS: Final = 16
 PublicKeyOf = Callable[[bytes], "CertificatePublicKeyTypes | None"]
 
 
@@ -88,9 +90,10 @@ class ClientHandshake:
 
     __slots__ = (
         "_alpn", "_certificates", "_client_auth", "_deviations", "_dh_bits", "_events", "_finished_valid", "_group", "_hello",
-        "_hello_retry", "_keys", "_ocsp_response", "_outgoing", "_partial", "_pending", "_protection", "_public_key_of", "_random",
-        "_records", "_scts", "_secrets", "_server_random", "_session_id", "_signature_scheme", "_signature_valid", "_sni",
-        "_sni_acknowledged", "_suite", "_template", "_total", "_transcript", "_version", "_warnings", "ended", "plaintext", "state",
+        "_hello_retry", "_keys", "_leaf_position", "_ocsp_response", "_outgoing", "_partial", "_pending", "_protection",
+        "_public_key_of", "_random", "_records", "_scts", "_secrets", "_server_random", "_session_id", "_signature_scheme",
+        "_signature_valid", "_sni", "_sni_acknowledged", "_suite", "_template", "_total", "_transcript", "_version", "_warnings",
+        "ended", "plaintext", "state",
     )  # fmt: skip
 
     def __init__(
@@ -125,6 +128,7 @@ class ClientHandshake:
         self._hello_retry = False
         self._signature_scheme: int | None = None
         self._signature_valid: bool | None = None
+        self._leaf_position = 0
         self._finished_valid: bool | None = None
         self._client_auth: ClientAuthRequest | None = None
         self._deviations: tuple[Deviation, ...] = ()
@@ -188,6 +192,7 @@ class ClientHandshake:
                 finished_valid=self._finished_valid,
                 client_auth=self._client_auth,
                 complete=self.state is State.COMPLETE,
+                leaf_position=self._leaf_position,
                 deviations=self._deviations,
             ),
             random=self._server_random or None,
@@ -458,8 +463,17 @@ class ClientHandshake:
             raise DecodeError("CertificateStatus", "comes a second time", 0)
         self._ocsp_response = messages.ocsp_response_untrusted(message[4:])
 
-    def _leaf_key(self) -> CertificatePublicKeyTypes | None:
-        return self._public_key_of(self._certificates[0]) if self._certificates else None
+    def _verify(self, scheme: int | None, signature: bytes, content: bytes) -> None:
+        """Verify the signature of the handshake with the first certificate's key. If that did not make it, look for the one that did:
+        some servers send their own certificate after those of its issuers."""
+        for place, certificate in enumerate(self._certificates[:MAX_SIGNERS]):
+            key = self._public_key_of(certificate)
+            valid = None if key is None else verify_handshake_signature(key, scheme, signature, content)
+            if valid:
+                self._signature_valid, self._leaf_position = True, place
+                return
+            if place == 0:
+                self._signature_valid = valid
 
     def _server_key_exchange_untrusted(self, message: bytes) -> None:
         assert self._version is not None and self._suite is not None  # the state is reached by a ServerHello only
@@ -476,10 +490,8 @@ class ClientHandshake:
             self._deviates("share", "ServerKeyExchange", exchange.group, name=exchange.fault)
         if exchange.scheme is not None and exchange.scheme not in self._template.offer.schemes:
             self._deviates("scheme", "ServerKeyExchange", exchange.scheme)
-        key = self._leaf_key()
-        if exchange.signature is not None and key is not None:
-            content = self._random + self._server_random + exchange.params
-            self._signature_valid = verify_handshake_signature(key, exchange.scheme, exchange.signature, content)
+        if exchange.signature is not None:
+            self._verify(exchange.scheme, exchange.signature, self._random + self._server_random + exchange.params)
 
     def _server_hello_done_untrusted(self, message: bytes) -> None:
         Reader(message[4:], "ServerHelloDone").done()
@@ -497,10 +509,7 @@ class ClientHandshake:
             )
         if scheme not in self._template.offer.schemes:
             self._deviates("scheme", "CertificateVerify", scheme)
-        key = self._leaf_key()
-        if key is not None:
-            content = VERIFY_CONTEXT + self._transcript.digest()
-            self._signature_valid = verify_handshake_signature(key, scheme, signature, content)
+        self._verify(scheme, signature, VERIFY_CONTEXT + self._transcript.digest())
         self._transcript.update(message)
 
     def _finished_untrusted(self, message: bytes) -> None:

@@ -245,8 +245,10 @@ def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: F
             problems.append(_problem("path-length-exceeded", certificate, **exceeded))
         if certificate.name_constraints is not None:
             for lower in path[:place]:
-                found = constraint_problems(certificate, lower, violation)
-                problems += [_for_firefox(problem) for problem in found] if lower.self_issued else found
+                for problem in constraint_problems(certificate, lower, violation):
+                    minded = _for_authority(problem, self_issued=lower.self_issued)
+                    if minded is not None:
+                        problems.append(minded)
         below_all += 1
         if not certificate.self_issued:
             below += 1
@@ -260,7 +262,10 @@ def constraint_problems(authority: Certificate, lower: Certificate, violation: F
         return []
     carried = lower.names
     names = len(carried.dns) + len(carried.ips) + len(carried.others)
-    with_subject = names + len(name_text(lower.subject_der).attributes)
+    # an attribute of the subject takes nine bytes at least
+    with_subject = names + len(lower.subject_der) // 9
+    if with_subject * constraints.count > OPENSSL_COMPARISONS:
+        with_subject = names + len(name_text(lower.subject_der).attributes)
     if with_subject * constraints.count > OPENSSL_COMPARISONS:
         clients = [*OPENSSL, *(("gnutls",) if names * constraints.count > OPENSSL_COMPARISONS else ())]
         if constraints.comparisons_of_chrome(carried) > OPENSSL_COMPARISONS:
@@ -282,9 +287,15 @@ def constraint_problems(authority: Certificate, lower: Certificate, violation: F
     return [Problem("name-constraint-violated", lower.sha256, evidence)]
 
 
-def _for_firefox(problem: Problem) -> Problem:
-    """Return the problem of a self-issued CA's names, to which the others apply no constraints (RFC 5280 section 6.1.3)."""
-    return Problem(problem.code, problem.certificate, {**problem.evidence, "refused_by": ["firefox"]})
+def _for_authority(problem: Problem, *, self_issued: bool) -> Problem | None:
+    """Return the problem of a CA's own names; ``None`` if no client minds them.
+
+    GnuTLS applies constraints to servers' certificates alone. To self-issued CAs only Go and Firefox apply them, against
+    RFC 5280 section 6.1.3.
+    """
+    applying = ("go", "firefox") if self_issued else tuple([client for client in EVERYBODY if client != "gnutls"])
+    clients = [client for client in problem.evidence.get("refused_by", EVERYBODY) if client in applying]
+    return Problem(problem.code, problem.certificate, {**problem.evidence, "refused_by": clients}) if clients else None
 
 
 def _too_many_constraints(authority: Certificate, lower: Certificate) -> Problem:

@@ -74,6 +74,7 @@ class ConstrainedNames:
         "common_names",
         "directories",
         "dns",
+        "has_odd_addresses",
         "has_only_subject",
         "is_nameless",
         "others",
@@ -89,6 +90,7 @@ class ConstrainedNames:
         directories = [content for tag, content in names.others if tag == DIRECTORY]
         self.is_nameless = subject == EMPTY_NAME
         self.has_only_subject = not names.texts and not names.others
+        self.has_odd_addresses = names.flaw is not None and malformations.ADDRESS_LENGTH in names.flaw
         if not self.is_nameless:
             directories.append(subject)
         # each distinct one once
@@ -227,6 +229,8 @@ class NameConstraints:
                 or (permits and not permitted.holds_address(address))
             ):
                 yield Violation(f"iPAddress {ipaddress.ip_address(address)}")
+        if (permits or excludes) and names.has_odd_addresses:
+            yield Violation("an iPAddress of neither 4 nor 16 bytes", (*OPENSSL, "firefox"))
         permits, excludes = permitted.has(DIRECTORY), excluded.has(DIRECTORY)
         for directory in names.directories if permits or excludes else ():
             if (excludes and excluded.holds_directory(directory)) or (

@@ -63,7 +63,7 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
         named = {str(client).lower() for client in refusing}
         if "openssl" in named and code not in _NODE_DECIDES:
             named |= LIBRARIES
-        return {client: text if client in named else OK for client, text in texts.items()}
+        texts = {client: text if client in named else OK for client, text in texts.items()}
     if evidence.get("anchor") and code not in _JAVA_ASKS_OF_ANCHORS:
         return {**texts, "java": OK}
     return texts
@@ -170,6 +170,8 @@ def _unsupported_algorithm(evidence: Mapping[str, Any], _: Target) -> Texts:
         texts |= KEY_FORM_TEXTS
     if form == EXPLICIT_CURVE:
         texts |= verify_texts(94, "Certificate public key has explicit ECC parameters")
+    elif form is None and str(evidence.get("key", "")).startswith("ec:") and "signature" not in evidence:
+        texts["go"] = "tls: failed to parse certificate from server: x509: unsupported elliptic curve"
     refusing = {str(client).lower() for client in evidence.get("refused_by", ())}
     if "reason" in evidence:  # who knows the algorithm may find the signature bad
         return {
@@ -306,6 +308,41 @@ def _same_ending(evidence: Mapping[str, Any], _: Target) -> Texts:
     return ending_texts(evidence)
 
 
+# What clients print of EACCES, which ICMPv6 "administratively prohibited" is to connect(2)
+_PROHIBITED: Final = {
+    "openssl": "connect:errno=13",
+    "python": "PermissionError: [Errno 13] Permission denied",
+    "go": "dial tcp {address}:{port}: connect: permission denied",
+    "java": "java.net.BindException: Permission denied",
+    "node": "EACCES: connect EACCES {address}:{port}",
+    "chrome": "ERR_NETWORK_ACCESS_DENIED",
+    "gnutls": "Could not connect to {address}:{port}: Permission denied",
+}
+
+
+def _host_unreachable(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = TEXTS["host-unreachable"]
+    return {**texts, **_PROHIBITED} if evidence.get("detail") == "EACCES" else texts
+
+
+def _leaf_not_first(evidence: Mapping[str, Any], target: Target) -> Texts | None:
+    """Return what clients say where they take another certificate for the server's: a CA's, which has no name of a host."""
+    if "leaf_position" not in evidence:
+        return None
+    nameless = name_texts({"names": 0}, target)
+    texts = {**TEXTS["key-mismatch"], "go": nameless["go"]}
+    if evidence.get("first_signs") is False:
+        texts |= {client: TEXTS["not-for-server-auth"][client] for client in ("openssl", "curl", "python")}
+        texts["java"] = "javax.net.ssl.SSLHandshakeException: KeyUsage does not allow digital signatures"
+        texts["chrome"] = "ERR_SSL_KEY_USAGE_INCOMPATIBLE"
+        texts["gnutls"] = "Key usage violation in certificate has been detected."
+    else:
+        texts |= {client: nameless[client] for client in ("openssl", "python", "java")}
+    if evidence.get("version") != "TLSv1.3":  # it verifies certificates before it looks at the signature
+        texts["gnutls"] = nameless["gnutls"]
+    return texts
+
+
 def _malformed(evidence: Mapping[str, Any], target: Target) -> Texts:
     if "deviation" in evidence:
         return malformed_texts(evidence, target)
@@ -329,6 +366,8 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "client-certificate-required": _client_certificate,
     "client-certificate-rejected": _client_certificate,
     "client-certificate-required-by-application": _behind_tls,
+    "host-unreachable": _host_unreachable,
+    "chain-misordered": _leaf_not_first,
     "reset-after-hello": _same_ending,
     "silent-after-hello": _same_ending,
     "proxy-header-expected": _same_ending,

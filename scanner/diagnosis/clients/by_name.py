@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from scanner.diagnosis.clients.endings import OK, verify_texts
+from scanner.diagnosis.clients.endings import verify_texts
 from scanner.diagnosis.clients.texts import (
     ADDRESS_TEXTS,
     NAME_TEXTS,
@@ -24,17 +24,7 @@ def name_texts(evidence: Mapping[str, Any], target: Target) -> Texts:
     texts = ADDRESS_TEXTS if is_address else NAME_TEXTS
     if evidence.get("names") == 0:
         return {**texts, **(NAMELESS_ADDRESS_TEXTS if is_address else NAMELESS_TEXTS)}
-    if not is_address and _covered_by_top_level(evidence):
-        return {**texts, "go": OK, "java": OK}
     return texts
-
-
-def _covered_by_top_level(evidence: Mapping[str, Any]) -> bool:
-    """Return whether ``*.com`` or the like is for this name, which Go and Java accept."""
-    label, _, rest = str(evidence.get("name", "")).lower().partition(".")
-    return (
-        bool(label) and "." not in rest and f"*.{rest}" in (str(near).lower() for near in evidence.get("nearest", ()))
-    )
 
 
 def name_constraint_texts(evidence: Mapping[str, Any], _: Target) -> Texts:

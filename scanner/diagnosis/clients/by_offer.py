@@ -74,7 +74,7 @@ def no_shared_cipher(evidence: Mapping[str, Any], _: Target) -> Texts:
         texts.update({client: text for client, text in _SHORT_PRIME.items() if texts.get(client) == OK})
         if bits >= NODE_DH_BITS and "node" in texts:
             texts["node"] = since(texts["node"], "Node 24")
-        if bits >= GNUTLS_DH_BITS:
+        if bits >= GNUTLS_DH_BITS and OFFERED["gnutls"](code):
             texts["gnutls"] = OK
     return texts
 

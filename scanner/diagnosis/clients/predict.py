@@ -81,9 +81,10 @@ _SPEAKS_NOT: Final[Mapping[str, frozenset[str]]] = {
 }
 _LIBRARIES_SPEAK_NOT: Final = frozenset({"rdp"})
 
-# A code that stands in an order twice counts where it stands first.
+# Who takes another certificate for the leaf never looks at the leaf. A code that stands in an order twice counts where it stands first.
 _PLACE: Final = {
-    client: {code: place for place, code in enumerate(dict.fromkeys(order))} for client, order in _ORDER.items()
+    client: {code: place for place, code in enumerate(dict.fromkeys(("chain-misordered", *order)))}
+    for client, order in _ORDER.items()
 }
 
 

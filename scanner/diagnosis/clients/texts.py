@@ -20,7 +20,8 @@ from scanner.shipped import shipped
 
 _TABLE: Final[Mapping[str, Any]] = orjson.loads(shipped("client-texts.json"))
 
-# Client -> the releases that the predictions hold for
+# Client -> the releases that the predictions hold for. Alerts are put as OpenSSL 3.2 to 3.6 put them: before, "sslv3" stood for
+# "ssl/tls", and since 4.0 "tls" does. Since Java 25 the alert that it sends stands in brackets before its message.
 RELEASES: Final[Mapping[str, str]] = _TABLE["releases"]
 TEXTS: Final[Mapping[str, Mapping[str, str]]] = _TABLE["codes"]
 # A name, and an address, that the certificate is not for

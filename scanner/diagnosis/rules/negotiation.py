@@ -15,6 +15,7 @@ from scanner.model.evidence import EndpointEvidence, Negotiation
 from scanner.tls.offers import BROWSER_SCHEMES, MODERN, NO_ALPN, RSA_KX, SHA1_SCHEMES, SHA224_SCHEMES, TLS12, TLS13
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
 from scanner.trust.verdicts import ChainVerdict
+from scanner.x509.extensions import DIGITAL_SIGNATURE
 
 # Below this every current client refuses a finite-field group (logjam; OpenSSL's security level 1).
 MIN_DH_BITS: Final = 1024
@@ -127,7 +128,7 @@ def has_another_key(endpoint: EndpointEvidence) -> bool:
     answer, flight = followup(endpoint, "browser-schemes"), endpoint.probe.flight
     if answer is None or not answer.ok or answer.flight is None or not answer.flight.certificates or flight is None:
         return False
-    return answer.flight.certificates[:1] != flight.certificates[:1] and (
+    return answer.flight.leaf_first[:1] != flight.leaf_first[:1] and (
         answer.flight.negotiation.signature_scheme in (None, *BROWSER_SCHEMES)
     )
 
@@ -164,6 +165,11 @@ def flight_claims(negotiation: Negotiation, chain: ChainVerdict | None) -> Itera
     """Yield what is wrong in itself with a flight that came whole and has certificates."""
     if not negotiation.complete:
         return
+    if chain is not None and chain.leaf is not None and 0 < negotiation.leaf_position < len(chain.sent):
+        moved = _moved(negotiation.leaf_position, chain)
+        if negotiation.version is not None:
+            moved["version"] = version_name(negotiation.version)
+        yield Claim("chain-misordered", moved, severity="error")
     if negotiation.signature_valid is False:
         mismatch: dict[str, Any] = {}
         if negotiation.signature_scheme is not None:
@@ -175,9 +181,42 @@ def flight_claims(negotiation: Negotiation, chain: ChainVerdict | None) -> Itera
         yield Claim("malformed-handshake", {"detail": "the server's Finished does not verify"})
 
 
+def _moved(place: int, chain: ChainVerdict) -> dict[str, Any]:
+    """Return which certificate of a chain is the leaf although another is first. ``chain.sent`` has it first."""
+    leaf, *others = [certificate and (certificate.subject or "(empty subject)") for certificate in chain.sent]
+    first = chain.sent[1]
+    order = {certificate.sha256: number for number, certificate in enumerate(chain.path)}
+    sorted_path = sorted(
+        (one for one in chain.sent if one is not None and one.sha256 in order), key=lambda one: order[one.sha256]
+    )
+    return {
+        "leaf_position": place,
+        "leaf_number": place + 1,
+        "count": len(chain.sent),
+        "misplaced": leaf,
+        "in_its_place": others[0] or "a certificate that cannot be read",
+        "certificate": None if chain.leaf is None else chain.leaf.sha256,
+        "sent": [*others[:place], leaf, *others[place:]],
+        "should_be": [one.subject for one in sorted_path],
+        "first_signs": first is not None and (first.key_usage is None or bool(first.key_usage & DIGITAL_SIGNATURE)),
+    }
+
+
 @bounded_memo(MAX_NEGOTIATIONS, LONGEST_NEGOTIATION, negotiation_bytes)
 def bare_flight_claims(negotiation: Negotiation) -> tuple[Claim, ...]:
-    """Return ``no-certificate``, of a flight that came whole and has none."""
+    """Return what is wrong with a flight that came whole and has no certificate.
+
+    With an anonymous suite it has none by design (RFC 5246 section 7.4.2): then it is the suite. Up to TLS 1.2 the refusal of our
+    own hello already says so.
+    """
     if not negotiation.complete:
         return ()
-    return (Claim("no-certificate", {} if negotiation.cipher is None else {"cipher": cipher_name(negotiation.cipher)}),)
+    if negotiation.cipher is None:
+        return (Claim("no-certificate", {}),)
+    name = cipher_name(negotiation.cipher)
+    if cipher_suite(negotiation.cipher).auth != "anon":
+        return (Claim("no-certificate", {"cipher": name}),)
+    if negotiation.version is None or negotiation.version >= TLS12:
+        return ()
+    facts = {"cipher": name, "cipher_code": negotiation.cipher, "anonymous_cipher": name}
+    return (Claim("no-shared-cipher", {**facts, "version": version_name(negotiation.version)}),)

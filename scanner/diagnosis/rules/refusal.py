@@ -15,7 +15,7 @@ from scanner.diagnosis.rules.opening import OPENING_FAILURES, opening_claims, pl
 from scanner.model.evidence import EndpointEvidence, Failure, Negotiation, Probe, Stage
 from scanner.starttls.protocols import PROTOCOLS
 from scanner.tls.offers import MODERN, TLS12, UNCOMPUTED_GROUPS
-from scanner.tls.registry_names import alert_name, cipher_name, group_name, scheme_name, version_name
+from scanner.tls.registry_names import alert_name, cipher_name, cipher_suite, group_name, scheme_name, version_name
 
 REFUSALS: Final = frozenset({Failure.RESET, Failure.CLOSED, Failure.SILENT, Failure.ALERT, Failure.MALFORMED})
 LEGACY_QUESTIONS: Final = ("tls11", "tls10", "ssl3")
@@ -209,6 +209,8 @@ def _choice_facts(chosen: Negotiation) -> dict[str, Any]:
     if chosen.cipher is not None:
         facts["cipher"] = cipher_name(chosen.cipher)
         facts["cipher_code"] = chosen.cipher
+        if cipher_suite(chosen.cipher).auth == "anon":
+            facts["anonymous_cipher"] = facts["cipher"]
     if chosen.group is not None:
         facts["group"] = group_name(chosen.group)
     if chosen.dh_bits is not None:
@@ -269,6 +271,7 @@ def finish_claims(case: Case) -> Iterator[Claim]:
     """Yield how a handshake below TLS 1.3 ended after our own flight. One that was cut was tried again (``scanner.net.observe``)."""
     if case.evidence.doubt is not None:
         return
+    flight = case.flight
     for question, completion in case.endpoint.completions.items():
         if not completion.answered or completion.failure is None or completion.presented:
             continue
@@ -277,7 +280,6 @@ def finish_claims(case: Case) -> Iterator[Claim]:
             "after": "the client's key exchange",
             "question": question,
         }
-        flight = case.flight
         if flight is not None and flight.negotiation.cipher is not None:
             facts["cipher"] = cipher_name(flight.negotiation.cipher)
         if completion.failure is Failure.MALFORMED:

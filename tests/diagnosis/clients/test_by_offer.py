@@ -93,3 +93,10 @@ def test_suites_for_dsa_are_offered_by_java_and_node() -> None:
     dsa = next(code for code in SUITES if cipher_suite(code).name == "TLS_DHE_DSS_WITH_AES_128_GCM_SHA256")
     said = texts("no-shared-cipher", cipher_code=dsa, dh_bits=2048)
     assert {client for client, text in said.items() if text == OK} == {"java", "node"}
+
+
+@pytest.mark.parametrize("name", ["TLS_DH_anon_WITH_AES_128_CBC_SHA", "TLS_DHE_RSA_WITH_3DES_EDE_CBC_SHA"])
+def test_a_long_enough_prime_helps_only_where_the_suite_is_offered(name: str) -> None:
+    code = next(code for code in SUITES if cipher_suite(code).name == name)
+    facts = {"cipher_code": code, "dh_bits": 1024, "failure": "alert", "alert_code": 40}
+    assert refusing("no-shared-cipher", **facts) == set(CLIENTS)

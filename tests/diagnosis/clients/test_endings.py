@@ -8,6 +8,8 @@ from scanner.diagnosis.clients.endings import (
     MALFORMED,
     RESET,
     SILENT,
+    by_release,
+    since,
     verify_texts,
 )
 
@@ -17,6 +19,14 @@ def test_every_table_has_every_client() -> None:
         assert set(texts) == set(CLIENTS)
         assert all(text and text == text.strip() for text in texts.values())
     assert set(MALFORMED) < set(CLIENTS)
+
+
+def test_a_prediction_names_the_release_and_what_older_ones_say() -> None:
+    said = since("Received fatal alert: handshake_failure", "Java 24")
+    assert said == "Received fatal alert: handshake_failure (since Java 24; before: ok)"
+    assert by_release(said) == ("Received fatal alert: handshake_failure", "Java 24", "ok")
+    assert by_release(since("b", "OpenSSL 4.0", "a")) == ("b", "OpenSSL 4.0", "a")
+    assert by_release("a (since yesterday) b") == ("a (since yesterday) b", None, None)
 
 
 def test_one_library_in_four_clients() -> None:

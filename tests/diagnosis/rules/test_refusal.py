@@ -34,6 +34,8 @@ PROTOCOL_VERSION = alerted(70)
 
 OLD_SUITE: dict[str, Any] = {"version": 0x0303, "cipher": 0x009E, "group": None, "dh_bits": 2048}
 OLD_GROUP: dict[str, Any] = {"version": 0x0304, "cipher": 0x1301, "group": 0x0019}
+ANONYMOUS = answered((), version=0x0303, cipher=0xC018, signature_scheme=None)
+ANONYMOUS_DHE = answered((), version=0x0303, cipher=0x0034, group=None, dh_bits=2048, signature_scheme=None)
 OTHER_NAME = answered(sni="tlsweep-asks-for-no-such-name.invalid")
 
 
@@ -87,6 +89,15 @@ def legacy(version: int) -> Probe:
             RESET,
             {"small": RESET, "tls12": RESET, "everything": RESET, "tls12_everything": answered(**OLD_SUITE)},
             ["no-shared-cipher"],
+        ),
+        # anonymous suites have no certificate by design
+        (HANDSHAKE_FAILURE, {"everything": ANONYMOUS}, ["no-shared-cipher"]),
+        (HANDSHAKE_FAILURE, {"everything": ANONYMOUS_DHE}, ["no-shared-cipher"]),
+        (RESET, {"small": RESET, "everything": ANONYMOUS}, ["no-shared-cipher"]),
+        (
+            HANDSHAKE_FAILURE,
+            {"everything": HANDSHAKE_FAILURE, "tls10": answered((), version=0x0301, cipher=0xC018, signature_scheme=None)},
+            ["legacy-version-only", "no-shared-cipher"],
         ),
         # nothing helps: the failure itself
         (HANDSHAKE_FAILURE, {"everything": HANDSHAKE_FAILURE}, ["handshake-failure"]),
