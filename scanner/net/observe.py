@@ -250,16 +250,13 @@ class _TargetProbes:
         await trio.lowlevel.cancel_shielded_checkpoint()
         try:
             while (question := next_question(target, endpoint, self._started)) is not None and budget.left > 0:
+                # a greeting that came late comes late again
+                wait = observer.followup_seconds(budget) + (probe.starttls_seconds or 0.0)
                 if question.complete is not None:
-                    # what is asked of an application is asked once, and silence answers nothing
-                    wait = (
-                        max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
-                        if question.patient
-                        else observer.followup_seconds(budget)
-                    )
+                    if question.patient:  # what an application is asked is asked once, and its silence is no answer
+                        wait = max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
                     completions[question.name] = await self._complete(address, question, alpn, budget, wait)
                 else:
-                    wait = observer.followup_seconds(budget)
                     answer = await self.probe(
                         address, question.offer, question.sni, alpn, budget, wait, proxy=question.proxy
                     )
