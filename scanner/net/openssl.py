@@ -17,7 +17,6 @@ import trio
 from scanner.net.readiness import current_readiness
 from scanner.net.sockets import receive, send
 from scanner.starttls import Dialogue
-from scanner.tls.constants import ALERT
 from scanner.tls.registry_names import ALERTS
 
 _T = TypeVar("_T")
@@ -43,7 +42,8 @@ _VERSIONS: Final = {"SSLv3": 0x0300, "TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.
 
 
 class Tls:
-    """OpenSSL over a socket; the caller bounds the time. ``flights`` counts how often something was sent but alerts."""
+    """OpenSSL over a socket; the caller bounds the time. ``flights`` counts how often the handshake had something to send, but for
+    alerts of ours."""
 
     def __init__(
         self, sock: socket.socket, context: ssl.SSLContext, sni: str | None, dialogue: Dialogue | None
@@ -112,7 +112,7 @@ class Tls:
     async def _flush(self) -> None:
         outgoing = self._outgoing.read()
         if outgoing:
-            self.flights += outgoing[0] != ALERT  # a record says in the clear what it holds, below TLS 1.3
+            self.flights += 1
             data = outgoing if self._dialogue is None else self._dialogue.wrap(outgoing)
             await send(self._ready, self._sock, data, math.inf)
 
@@ -131,10 +131,12 @@ class Tls:
                     continue
                 self._incoming.write(data)
             except ssl.SSLError:
+                sent = self.flights
                 try:
                     await self._flush()
                 except OSError:
                     pass
+                self.flights = sent
                 raise
             else:
                 await self._flush()
