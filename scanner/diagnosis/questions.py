@@ -341,9 +341,10 @@ def _completion(
             return Question(HTTP, offers.MODERN, target.sni, flight)
     elif authenticate and HTTP in asked and AUTHENTICATED not in asked and demanded_behind(asked[HTTP]) is not None:
         return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
-    if flight.negotiation.version == offers.TLS12 and not asked and endpoint.probe.ok:
-        if not (thorough or _may_not_finish(endpoint.probe, flight)):
-            return None
+    if flight.negotiation.version != offers.TLS12 or asked or endpoint.probe.failure is not None:
+        return None
+    # it has signed nothing, or was cut before: the flight does not show that the server can go on
+    if thorough or flight.negotiation.signature_scheme is None or endpoint.probe.cut:
         return Question(FINISH, offers.MODERN, target.sni, flight, quiet=True)
     return None
 
@@ -352,11 +353,6 @@ def _protocol_is_known(target: Target, flight: ServerFlight) -> bool:
     """Return True if it is known what the service speaks, so that it can be asked something: brokers and databases of another protocol
     hang up on HTTP, and may take it for an attack."""
     return target.protocol != "tls" or flight.negotiation.alpn in HTTP_ALPN or target.port == HTTPS_PORT
-
-
-def _may_not_finish(probe: Probe, flight: ServerFlight) -> bool:
-    """Return True if a flight of TLS 1.2 does not show that the server can go on: it has signed nothing, or was cut before."""
-    return flight.negotiation.signature_scheme is None or probe.cut > 0
 
 
 def _in_doubt(target: Target, verdict: ChainVerdict, wants_date: Callable[[str], bool] | None) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from scanner.diagnosis.case import FILE_OFFER
+from scanner.diagnosis.rules.deviations import deviations_of_file
 from scanner.diagnosis.rules.files import SEPARATOR
 from scanner.errors import UsageProblem
 from scanner.inventory import parse_targets
@@ -61,11 +62,11 @@ def check_certificates(
         row=1, host=host or path, port=config.default_port or 443, protocol=config.default_protocol,
         sni=None if is_ip else host, host_is_ip=is_ip,
     )  # fmt: skip
-    leaf = leaf_position(file.certificates, file.keys, host)
-    if file.ordered:
-        flight = ServerFlight(Negotiation(complete=True, leaf_position=leaf), certificates=file.certificates)
-    else:
-        flight = ServerFlight(Negotiation(complete=True), certificates=ordered_chain(file.certificates, leaf))
+    certificates, leaf = file.certificates, leaf_position(file.certificates, file.keys, host)
+    if not file.ordered:
+        certificates, leaf = ordered_chain(certificates, leaf), 0
+    negotiation = Negotiation(complete=True, deviations=deviations_of_file(certificates), leaf_position=leaf)
+    flight = ServerFlight(negotiation, certificates=certificates)
     probe = Probe(
         offer=FILE_OFFER, sni=target.sni, stage=Stage.DONE, detail=SEPARATOR.join(file.faults) or None, flight=flight
     )

@@ -256,10 +256,10 @@ def _unexplained(case: Case, facts: dict[str, Any]) -> Claim:
 
 
 def finish_claims(case: Case) -> Iterator[Claim]:
-    """Yield how a handshake below TLS 1.3 ended after our own flight, where no handshake with this address came further."""
+    """Yield how a handshake below TLS 1.3 ended after our own flight. One that was cut was tried again (``scanner.net.observe``)."""
+    if case.evidence.doubt is not None:
+        return
     flight = case.flight
-    if flight is not None and (flight.negotiation.leaf_position or flight.negotiation.signature_valid is False):
-        return  # the client that was to complete it stops at the signature, as all do
     for question, completion in case.endpoint.completions.items():
         if not completion.answered or completion.failure is None or completion.presented:
             continue
