@@ -26,7 +26,7 @@ from scanner.diagnosis.case import (
     followup,
     works,
 )
-from scanner.diagnosis.rules.client_auth import demanded_behind, hung_up, required
+from scanner.diagnosis.rules.client_auth import HTTP_ALPN, demanded_behind, hung_up, required
 from scanner.diagnosis.rules.negotiation import OLD_SCHEMES, key_refused_by
 from scanner.diagnosis.rules.refusal import (
     LEGACY_QUESTIONS,
@@ -125,7 +125,8 @@ class Question(Struct, frozen=True):
     Where ``replaces`` is set and the answer is a whole flight, it takes the place of the first probe, and ALPN is left out from then
     on. With ``complete``, which is what the server said in its first flight, the handshake is completed instead, by OpenSSL's
     hello, and a request sent to the application (none if ``quiet``); ``present`` shows our certificate.
-    ``proxy`` is the version of the PROXY protocol whose header is sent first; 0: none.
+    ``proxy`` is the version of the PROXY protocol whose header is sent first; 0: none. A ``patient`` question gets most of the time
+    that is left: its answer is the application's, which may take longer than a handshake.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Question(Struct, frozen=True):
     quiet: bool = False
     replaces: bool = False
     proxy: int = 0
+    patient: bool = False
 
 
 def next_question(
@@ -303,6 +305,8 @@ def _may_be_made(verdict: ChainVerdict) -> bool:
 
 # --- completed handshakes --------------------------------------------------------------------------
 
+# IANA's port of https: HTTP is what is spoken there, if nothing says otherwise.
+HTTPS_PORT: Final = 443
 # What may be a wrong clock: the Date of an HTTP answer is a witness.
 _DOUBTS_OF_TIME: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
 # What may be a portal or a block page: where an HTTP answer redirects to is a witness too.
@@ -325,12 +329,13 @@ def _completion(
     if flight is None or not flight.negotiation.complete:
         return None
     if flight.negotiation.client_auth is not None:
+        quiet = QUIET in asked or not _protocol_is_known(target, flight)
         if CLIENT_AUTH not in asked:
-            return Question(CLIENT_AUTH, offers.MODERN, target.sni, flight)
+            return Question(CLIENT_AUTH, offers.MODERN, target.sni, flight, quiet=quiet, patient=True)
         if QUIET not in asked and hung_up(asked[CLIENT_AUTH]) and required(endpoint, target.protocol) is None:
-            return Question(QUIET, offers.MODERN, target.sni, flight, quiet=True)
+            return Question(QUIET, offers.MODERN, target.sni, flight, quiet=True, patient=True)
         if authenticate and AUTHENTICATED not in asked:
-            return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
+            return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True, quiet=quiet, patient=True)
     elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS:
         if thorough or (verdict is not None and not verdict.is_clean and _in_doubt(target, verdict, wants_date)):
             return Question(HTTP, offers.MODERN, target.sni, flight)
@@ -341,6 +346,12 @@ def _completion(
             return None
         return Question(FINISH, offers.MODERN, target.sni, flight, quiet=True)
     return None
+
+
+def _protocol_is_known(target: Target, flight: ServerFlight) -> bool:
+    """Return True if it is known what the service speaks, so that it can be asked something: brokers and databases of another protocol
+    hang up on HTTP, and may take it for an attack."""
+    return target.protocol != "tls" or flight.negotiation.alpn in HTTP_ALPN or target.port == HTTPS_PORT
 
 
 def _may_not_finish(probe: Probe, flight: ServerFlight) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from scanner.starttls.base import CLIENT_NAME
+from scanner.starttls.protocols import PROTOCOLS
 
 
 class RefusalMeaning(Struct, frozen=True):
@@ -135,6 +136,7 @@ _BY_PHRASE: Final = (
 )  # fmt: skip
 # How a reply begins whose code says that it is for the moment only (RFC 5321 section 4.2.1, RFC 959 section 4.2)
 _FOR_THE_MOMENT: Final = "4"
+_REPLY_CODES: Final = frozenset({"smtp", "lmtp", "ftp", "nntp"})
 # An element, and its attributes; what an error is about is a child of it without text
 _ELEMENT: Final = r"<(?:[\w.-]+:)?([a-z-]+)(?=[\s/>])"
 _AROUND: Final = frozenset({"stream", "features", "error", "text"})
@@ -164,7 +166,14 @@ def meaning_of(protocol: str, words: str, awaited: str | None) -> RefusalMeaning
         return _NO_SERVICE
     if protocol in _MAIL and words.startswith("5") and awaited in ("EHLO", "LHLO"):
         return _HELLO
-    return _UNAVAILABLE if words.startswith(_FOR_THE_MOMENT) else UNKNOWN
+    return _UNAVAILABLE if protocol in _REPLY_CODES and words.startswith(_FOR_THE_MOMENT) else UNKNOWN
+
+
+def is_for_the_moment(protocol: str, words: str) -> bool:
+    """Return True if a service that refuses in these words may serve the same client later."""
+    plain = protocol.removesuffix("s")
+    protocol = plain if plain in PROTOCOLS else protocol
+    return meaning_of(protocol, readable(protocol, words), None) in (_CROWDED, _UNAVAILABLE)
 
 
 # --- firewalls that mask -------------------------------------------------------------------------

@@ -280,6 +280,7 @@ class Completion(Struct, frozen=True):
     APPLICATION without a failure is a refusal in those words. ``offered`` is our chain (DER), leaf first. ``answered`` says that a
     handshake below TLS 1.3 failed after our own flight, key exchange and Finished, was sent; ``renegotiated`` that the server asked
     for another handshake (RFC 5246 section 7.4.1.1) after our request.
+    Where nothing was asked after the handshake, ``waited`` is for how many seconds the server could refuse or hang up.
     """
 
     stage: Stage
@@ -297,6 +298,7 @@ class Completion(Struct, frozen=True):
     reply: bytes = b""
     offered: tuple[bytes, ...] = ()
     seconds: float = 0.0
+    waited: float | None = None
     answered: bool = False
     renegotiated: bool = False
 

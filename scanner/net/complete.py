@@ -36,8 +36,10 @@ MOST_READ: Final = 65_536
 # After the head of an answer has come: how long the start of its text is waited for, in seconds. It is in the same packet
 # as a rule.
 BODY_WAIT: Final = 1.0
-# Where nothing can be asked: how long a TLS 1.3 server's refusal is waited for, in seconds, after one or two round trips.
+# Where nothing can be asked: how long a TLS 1.3 server's refusal is waited for, in seconds, after one or two round trips; and as many
+# times as long as the connection has taken until then, since a busy server or a long way delays the refusal as well.
 QUIET_WAIT: Final = 1.0
+QUIET_TIMES: Final = 3.0
 
 WEB: Final = frozenset({"tls", "https"})
 # Not a protocol: nothing is said
@@ -161,6 +163,8 @@ class _CompletedConnection:
         self._heard = b""
         self._http: HttpAnswer | None = None
         self._local_time: float | None = None
+        self._begun = 0.0
+        self._waited: float | None = None
         self._done = False
         self._tls: Tls | None = None
         self._renegotiated = False
@@ -176,7 +180,7 @@ class _CompletedConnection:
         try:
             # what is said after the handshake must not wait for the acknowledgement of its last message
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            begun = trio.current_time()
+            self._begun = begun = trio.current_time()
             end = begun + timing.total
             with trio.CancelScope(deadline=min(begun + timing.connect, end)) as scope:
                 await connection.connect(sock, address, self._service.port, b"")
@@ -302,7 +306,8 @@ class _CompletedConnection:
             # below TLS 1.3 the end of the handshake is the server's consent to a client without a certificate
             self._done = not self._asked or (self._version != TLS13 and self._protocol != _UNSPOKEN)
             if not self._done:
-                with trio.move_on_after(QUIET_WAIT) as quiet:
+                self._waited = max(QUIET_WAIT, QUIET_TIMES * (trio.current_time() - self._begun))
+                with trio.move_on_after(self._waited) as quiet:
                     if not await tls.read():
                         self._failure = Failure.CLOSED
                 self._done = self._failure is None or quiet.cancelled_caught
@@ -345,5 +350,6 @@ class _CompletedConnection:
             and self._tls is not None
             and self._has_answered(self._tls),
             renegotiated=self._renegotiated,
+            waited=self._waited,
             reply=self._heard[0 if http is None else http.body_at :][:MOST_REPLY],
         )

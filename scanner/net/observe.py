@@ -56,7 +56,8 @@ class FollowUp(CompletionRequest, Protocol):
     """A follow-up question: its name and the hello to say. With ``complete`` the handshake is completed instead of a hello said.
 
     A whole flight that answers one which ``replaces`` takes the place of the first probe, and ALPN is left out from then on.
-    With ``proxy`` a header of that version of the PROXY protocol is sent first.
+    With ``proxy`` a header of that version of the PROXY protocol is sent first. A ``patient`` completion is given most of the time that
+    is left.
     """
 
     @property
@@ -67,6 +68,8 @@ class FollowUp(CompletionRequest, Protocol):
     def replaces(self) -> bool: ...
     @property
     def proxy(self) -> int: ...
+    @property
+    def patient(self) -> bool: ...
 
 
 NextQuestion = Callable[[Target, EndpointEvidence, float], FollowUp | None]
@@ -244,10 +247,16 @@ class _TargetProbes:
         await trio.lowlevel.cancel_shielded_checkpoint()
         try:
             while (question := next_question(target, endpoint, self._started)) is not None and budget.left > 0:
-                wait = observer.followup_seconds(budget)
                 if question.complete is not None:
+                    # what is asked of an application is asked once, and silence answers nothing
+                    wait = (
+                        max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
+                        if question.patient
+                        else observer.followup_seconds(budget)
+                    )
                     completions[question.name] = await self._complete(address, question, alpn, budget, wait)
                 else:
+                    wait = observer.followup_seconds(budget)
                     answer = await self.probe(
                         address, question.offer, question.sni, alpn, budget, wait, proxy=question.proxy
                     )

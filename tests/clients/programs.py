@@ -119,9 +119,9 @@ def ask_pyopenssl(question: Question, roots: Path) -> str:
 
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
-    context.load_verify_locations(str(roots))
     context.set_verify(SSL.VERIFY_PEER, verified)
     try:
+        context.load_verify_locations(str(roots))
         with socket.create_connection((question.address, question.port), timeout=question.patience) as plain:
             plain.settimeout(None)  # pyOpenSSL only waits on a blocking socket
             seconds = struct.pack("ll", math.ceil(question.patience), 0)

@@ -22,7 +22,8 @@ SECONDS = 120.0
 class Question:
     """A server, by the name that the client asks for (an IP address if it has none).
 
-    ``patience`` is the timeout in seconds: long if an answer is expected, however busy the machine is.
+    ``patience`` is the timeout in seconds: long if an answer is expected, however busy the machine is. ``roots`` is a PEM
+    file that the client trusts for this server instead of that of the others (Go and Java alone).
     """
 
     id: str
@@ -30,6 +31,7 @@ class Question:
     port: int
     name: str
     patience: float = 15.0
+    roots: Path | None = None
 
 
 #: The answer to each question by its id: "ok", or what the client reports.
@@ -40,7 +42,8 @@ Client = Callable[[Sequence[Question], Path, Path], Answers]
 def ask(command: Sequence[str], questions: Sequence[Question], *, environment: dict[str, str] | None = None) -> Answers:
     """Run a client over all questions."""
     lines = "".join(
-        f"{item.id}\t{item.address}\t{item.port}\t{item.name}\t{round(item.patience * 1000)}\n" for item in questions
+        f"{item.id}\t{item.address}\t{item.port}\t{item.name}\t{round(item.patience * 1000)}\t{item.roots or ''}\n"
+        for item in questions
     )
     done = subprocess.run(
         command,

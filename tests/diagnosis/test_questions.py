@@ -305,6 +305,41 @@ def test_who_asks_for_a_certificate_is_met_without_one_and_with_ours() -> None:
         assert completions(asking, of=of, authenticate=True) == ["client-auth", "authenticated"]
 
 
+@pytest.mark.parametrize(
+    ("protocol", "port", "alpn", "quiet"),
+    [
+        ("tls", 6379, None, True),
+        ("tls", 8883, "mqtt", True),
+        ("tls", 8443, None, True),
+        ("tls", 8443, "h2", False),
+        ("tls", 8443, "http/1.1", False),
+        ("tls", 443, None, False),
+        ("https", 8443, None, False),
+        ("imaps", 10993, None, False),
+        ("mysql", 3306, None, False),
+    ],
+)
+def test_only_a_protocol_that_the_service_speaks_is_asked_in(
+    protocol: str, port: int, alpn: str | None, quiet: bool
+) -> None:
+    asking = answered(client_auth=ASKS, alpn=alpn)
+    endpoint = EndpointEvidence(ADDRESS, asking)
+    for name in ("client-auth", "authenticated"):
+        question = next_question(target(protocol=protocol, port=port), endpoint, None, authenticate=True)
+        assert question is not None
+        assert (question.name, question.quiet, question.patient) == (name, quiet, True)
+        endpoint = replace(endpoint, completions={**endpoint.completions, name: FINE})
+
+
+def test_who_hung_up_on_http_is_met_with_our_certificate_in_silence() -> None:
+    endpoint = EndpointEvidence(
+        ADDRESS, answered(client_auth=ASKS), completions={"client-auth": HUNG_UP, "client-auth-quiet": FINE}
+    )
+    question = next_question(target(protocol="tls"), endpoint, None, authenticate=True)
+    assert question is not None
+    assert (question.name, question.quiet) == ("authenticated", True)
+
+
 def test_hanging_up_on_a_word_that_may_be_wrong_is_looked_into() -> None:
     asking = answered(client_auth=ASKS)
     assert completions(asking, answer=HUNG_UP) == ["client-auth"]

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from scanner.demo.servers import openssl
 from scanner.model.evidence import ClientAuthRequest, Completion, Failure, Negotiation, ServerFlight, Stage
-from scanner.net.complete import BODY_WAIT, MOST_REPLY, QUIET_WAIT, Completer, TargetService
+from scanner.net.complete import BODY_WAIT, MOST_REPLY, QUIET_TIMES, QUIET_WAIT, Completer, TargetService
 from scanner.starttls import dialogue
 from scanner.tls.plaintext import recognise
 from tests.helpers.network import Asked
@@ -417,8 +417,27 @@ def test_silence_after_the_handshake(changes: dict[str, Any]) -> None:
     stays, took = completed(saying(then="silence", hears=False), flight=ASKED, alpn=(), **changes)
     assert (stays.stage, stays.failure) == (Stage.DONE, None)
     assert took == pytest.approx(QUIET_WAIT, abs=0.1)
+    assert stays.waited == QUIET_WAIT
     goes, _ = completed(saying(hears=False), flight=ASKED, alpn=(), **changes)
-    assert (goes.stage, goes.failure) == (Stage.APPLICATION, Failure.CLOSED)
+    assert (goes.stage, goes.failure, goes.waited) == (Stage.APPLICATION, Failure.CLOSED, QUIET_WAIT)
     # nobody asked: the handshake is all that there is to see
     _, took = completed(saying(then="silence", hears=False), flight=NOT_ASKED, alpn=(), **changes)
     assert took < QUIET_WAIT
+
+
+def test_a_slow_server_has_more_time_to_refuse() -> None:
+    """Its refusal is as late as its handshake was."""
+
+    async def slow(peer: Peer) -> None:
+        await trio.sleep(2.0)
+        await saying(then="silence", hears=False)(peer)
+
+    found, took = completed(slow, flight=ASKED, alpn=(), quiet=True)
+    assert (found.stage, found.failure) == (Stage.DONE, None)
+    assert found.waited == pytest.approx(2.0 * QUIET_TIMES, abs=0.5)
+    assert took == pytest.approx(2.0 + 2.0 * QUIET_TIMES, abs=0.5)
+
+
+def test_what_is_asked_is_not_waited_for_in_silence() -> None:
+    found, _ = completed(saying(HEAD + b"\r\nhello"), flight=ASKED)
+    assert found.waited is None

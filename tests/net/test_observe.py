@@ -16,7 +16,7 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Completion, DnsAnswer, DnsStatus, EndpointEvidence, Failure, Stage, Target
 from scanner.net import observe
 from scanner.net.complete import CompletionRequest, TargetService
-from scanner.net.observe import may_be_transient
+from scanner.net.observe import FIRST_SHARE, FOLLOWUP_SHARE, may_be_transient
 from scanner.net.probe import Timing
 from scanner.tls import offers
 from tests.helpers.evidence import HOST, failed, target
@@ -312,6 +312,17 @@ async def test_a_question_that_wants_a_completed_handshake(clock: MockClock) -> 
     assert service.open_dialogue() is None
     assert (request.sni, request.present, request.quiet) == (HOST, True, True)
     assert request.complete is endpoint.probe.flight
+
+
+@pytest.mark.parametrize(("patient", "share"), [(False, FOLLOWUP_SHARE), (True, FIRST_SHARE)])
+@trio_test
+async def test_a_patient_completion_gets_most_of_the_time_that_is_left(
+    clock: MockClock, patient: bool, share: float
+) -> None:
+    scenario = Completing(DONE)
+    await observed(scenario, ScanConfig(timeout=20.0), next_question=completing(patient=patient))
+    ((*_, timing),) = scenario.given
+    assert timing.handshake == pytest.approx(20.0 * share, abs=0.5)
 
 
 @trio_test

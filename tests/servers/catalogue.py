@@ -128,6 +128,33 @@ MODERN_SERVERS: Final = (
         offer="everything",
         expected=_tls13("no-shared-group", group="ffdhe8192", retry=True),
     ),
+    *(
+        ServerSpec(
+            id=f"newest-openssl-{group.lower()}",
+            software="newest-openssl",
+            groups=group,
+            offer="everything",
+            expected=_tls13("no-shared-group", group=group, retry=True),
+        )
+        for group in (
+            "MLKEM768",
+            "MLKEM1024",
+            "SecP256r1MLKEM768",
+            "SecP384r1MLKEM1024",
+            "brainpoolP256r1tls13",
+            "brainpoolP512r1tls13",
+        )
+    ),
+    *(
+        ServerSpec(
+            id=f"newest-openssl-{key}",
+            software="newest-openssl",
+            key=key,
+            offer="everything",
+            expected=_tls13("no-shared-signature-scheme", group="X25519MLKEM768"),
+        )
+        for key in ("ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
+    ),
     ServerSpec(id="openssl-tls12-staple", software="openssl", versions=_ONLY_12, staple=True, expected=_tls12()),
     # A flight of many records: 512 bytes of plaintext is the smallest fragment that OpenSSL sends.
     ServerSpec(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -295,6 +296,16 @@ def stunnel(order: Order) -> list[str]:
     return ["stunnel", str(order.write("stunnel.conf", "\n".join(lines) + "\n"))]
 
 
+def newest_openssl(order: Order) -> list[str]:
+    settings = {"Groups": order.spec.groups}
+    lines = [f"{name} = {value}" for name, value in settings.items() if value]
+    sections = ["openssl_conf = all", "[all]", "ssl_conf = ssl", "[ssl]", "system_default = default", "[default]"]
+    config = order.write("openssl.cnf", "\n".join([*sections, *lines, ""]))
+    program = Path(__file__).with_name("newest_openssl.py")
+    server = [order.address, str(order.port), str(order.chain()), str(order.key()), str(config)]
+    return [sys.executable, str(program), *server]
+
+
 COMMANDS: Final[dict[Software, Callable[[Order], list[str]]]] = {
     "nginx": nginx,
     "openssl": openssl,
@@ -303,6 +314,7 @@ COMMANDS: Final[dict[Software, Callable[[Order], list[str]]]] = {
     "apache": apache,
     "nss": nss,
     "stunnel": stunnel,
+    "newest-openssl": newest_openssl,
 }
 # Software -> the programs that it needs, and their Debian package
 NEEDS: Final[dict[Software, tuple[tuple[str, ...], str]]] = {
@@ -313,6 +325,7 @@ NEEDS: Final[dict[Software, tuple[tuple[str, ...], str]]] = {
     "apache": (("apache2",), "apache2-bin"),
     "nss": (("selfserv", "certutil", "pk12util"), "libnss3-tools"),
     "stunnel": (("stunnel",), "stunnel4"),
+    "newest-openssl": ((), ""),
 }
 # These can only listen on all addresses of the machine, so their port is one that is free on all.
 LISTENS_EVERYWHERE: Final[frozenset[Software]] = frozenset({"gnutls", "nss"})

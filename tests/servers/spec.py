@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Software = Literal["nginx", "openssl", "gnutls", "haproxy", "apache", "nss", "stunnel"]
+Software = Literal["nginx", "openssl", "gnutls", "haproxy", "apache", "nss", "stunnel", "newest-openssl"]
 Version = Literal["SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 # "optional-no-ca" accepts certificates of any CA; "behind" lets any client complete TLS, but refuses it in the service; "by-path"
 # and "by-path-optional" ask only when a page is requested, by renegotiation or after the handshake

@@ -16,7 +16,7 @@ from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.inputs import RunInputs
 from tests.helpers.loopback_scan import scan_rows
-from tests.servers.client_auth_services import BEHIND, OPTIONAL, OTHERS, REQUIRED, WEB, Asking, web
+from tests.servers.client_auth_services import BEHIND, NOT_HTTP, OPTIONAL, OTHERS, REQUIRED, WEB, Asking, web
 from tests.servers.conftest import Start
 from tests.servers.pki import Credential, Pki
 from tests.servers.running import loopback_address
@@ -109,10 +109,8 @@ def test_our_certificate_is_shown_where_it_is_asked_for_behind_the_handshake(
     assert REJECTED in codes(finding)
 
 
-@pytest.fixture(params=OTHERS, ids=lambda asking: asking.id)
-def asking(request: pytest.FixtureRequest, pki: Pki) -> Iterator[tuple[Asking, Target]]:
-    """Run a server of another protocol, and return its row."""
-    chosen: Asking = request.param
+def served(chosen: Asking, pki: Pki) -> Iterator[tuple[Asking, Target]]:
+    """Run a server of another protocol, and yield its row."""
     service = chosen.service(pki.roots_file)
     if (reason := service.missing()) is not None:
         pytest.skip(reason)
@@ -123,6 +121,16 @@ def asking(request: pytest.FixtureRequest, pki: Pki) -> Iterator[tuple[Asking, T
             chosen,
             Target(row=1, host=NAME, port=site.port, protocol=service.protocol, sni=NAME, address=site.address),
         )
+
+
+@pytest.fixture(params=OTHERS, ids=lambda asking: asking.id)
+def asking(request: pytest.FixtureRequest, pki: Pki) -> Iterator[tuple[Asking, Target]]:
+    yield from served(request.param, pki)
+
+
+@pytest.fixture(params=NOT_HTTP, ids=lambda asking: asking.id)
+def asking_but_not_http(request: pytest.FixtureRequest, pki: Pki) -> Iterator[tuple[Asking, Target]]:
+    yield from served(request.param, pki)
 
 
 def test_servers_of_other_protocols_that_want_a_client_certificate_are_recognised(
@@ -174,6 +182,25 @@ def test_a_certificate_of_another_ca_is_rejected(spec: ServerSpec, code: str, st
     assert codes(finding) == [REJECTED], (finding["diagnoses"], finding["endpoints"])
     assert finding["endpoints"][0]["client_auth"] is not None
     assert finding["endpoints"][0]["client_auth"]["accepted"] is False
+
+
+def test_who_hangs_up_on_http_has_not_rejected_our_certificate(
+    asking_but_not_http: tuple[Asking, Target], pki: Pki, tmp_path: Path
+) -> None:
+    _, target = asking_but_not_http
+    ours = pki.issue("ec:P-256", name="client", address="127.0.0.1", purpose=CLIENT_AUTH)
+    finding = scan(target, pki.roots_file, bundle(tmp_path, ours))
+    assert (finding["outcome"], finding["cause"]) == ("ok", None), finding["diagnoses"]
+    assert finding["endpoints"][0]["client_auth"] is not None
+    assert finding["endpoints"][0]["client_auth"]["accepted"] is True
+
+
+def test_a_certificate_of_another_ca_is_rejected_by_who_speaks_no_http(
+    asking_but_not_http: tuple[Asking, Target], pki: Pki, tmp_path: Path
+) -> None:
+    chosen, target = asking_but_not_http
+    foreign = Pki(tmp_path).issue("ec:P-256", name="client", address="127.0.0.1", intermediates=0, purpose=CLIENT_AUTH)
+    assert REJECTED in codes(scan(target, pki.roots_file, bundle(tmp_path, foreign))), chosen
 
 
 REASONS = [

@@ -56,7 +56,11 @@ def test_ids_are_unique() -> None:
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize("spec", [s for s in OPEN if s.versions != ("SSLv3",)], ids=lambda spec: spec.id)
+# Debian's s_client has neither SSL 3.0 nor what only the newest OpenSSL knows
+READ_BY_OPENSSL: Final = [s for s in OPEN if s.versions != ("SSLv3",) and s.software != "newest-openssl"]
+
+
+@pytest.mark.parametrize("spec", READ_BY_OPENSSL, ids=lambda spec: spec.id)
 def test_openssl_sees_what_the_spec_says(spec: ServerSpec, start: Start) -> None:
     server = start(spec)
 

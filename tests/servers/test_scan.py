@@ -21,7 +21,7 @@ from tests.servers.catalogue import (
 )
 from tests.servers.conftest import Start
 from tests.servers.running import Server
-from tests.servers.spec import ServerSpec
+from tests.servers.spec import Expected, ServerSpec
 
 # The servers share one address, so pacing per address would only slow this down.
 CONFIG = ScanConfig(rate_per_address=None, timeout=20, retries=0)
@@ -62,6 +62,16 @@ def test_anonymous_suites_alone_are_no_shared_cipher(spec: ServerSpec, start: St
     said = next(each for each in finding["diagnoses"] if each["code"] == "no-shared-cipher")
     assert "in which no certificate proves who the server is" in said["summary"] and "anonymous" in said["remedy"]
     assert "ok" not in finding["clients"].values()
+
+
+@pytest.mark.parametrize("group", ["MLKEM512", "curveSM2"])
+def test_a_group_of_which_no_share_can_be_made_here_is_named(group: str, start: Start) -> None:
+    """The server asks for a share in it, which is as far as the handshake comes."""
+    expected = Expected(version="TLSv1.3")
+    (finding,) = scan([start(ServerSpec(id=group, software="newest-openssl", groups=group, expected=expected))])
+
+    assert [(each["code"], each["evidence"]["group"]) for each in finding["diagnoses"]] == [("no-shared-group", group)]
+    assert finding["outcome"] == "fail"
 
 
 @pytest.mark.parametrize("spec", CLOSED_SERVERS, ids=lambda spec: spec.id)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, HTTP, QUIET, Case, flight_of
 from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.session_refusals import is_for_the_moment
 from scanner.model.evidence import Completion, EndpointEvidence, Failure, ServerFlight, Stage
 from scanner.times import moment
 from scanner.tls.registry_names import alert_name, version_name
@@ -53,7 +54,7 @@ _TITLE: Final = r"<title[^>]*>(.*?)</title"
 _TAG: Final = r"<(style|script)\b.*?</\1[^>]*>|<[^>]*>"
 _IN_PAGES: Final = re.IGNORECASE | re.DOTALL
 _ENDED: Final = frozenset({Failure.CLOSED, Failure.RESET, Failure.ALERT})
-_HTTP_ALPN: Final = frozenset({"h2", "http/1.1"})
+HTTP_ALPN: Final = frozenset({"h2", "http/1.1"})
 
 
 def client_auth_claims(case: Case) -> Iterator[Claim]:
@@ -80,7 +81,10 @@ def client_auth_claims(case: Case) -> Iterator[Claim]:
     if demand is None or without is None:
         return
     if demand is Demand.WELCOME:
-        yield Claim("client-certificate-optional", facts)
+        told = _told_best(case)
+        yield Claim(
+            "client-certificate-optional", facts if told.waited is None else {**facts, "seconds": round(told.waited, 1)}
+        )
     elif demand is Demand.REFUSED:
         yield Claim("client-certificate-required", {**_ending(without, demand), **facts})
     else:
@@ -161,11 +165,16 @@ def _demand(completion: Completion, protocol: str, flight: ServerFlight) -> Dema
         return Demand.REFUSED
     if completion.stage is Stage.APPLICATION:
         if completion.failure is None:
-            return Demand.REFUSED_BEHIND if _speaks_of_certificates(completion) else Demand.WELCOME
+            if _speaks_of_certificates(completion):
+                return Demand.REFUSED_BEHIND
+            # a service that is starting, or has too many clients, has not looked at this one yet
+            later = is_for_the_moment(protocol, _words_with_code(completion.reply))
+            return None if later else Demand.WELCOME
         if completion.failure in _ENDED:
-            known = protocol != "tls" or flight.negotiation.alpn in _HTTP_ALPN
+            # who was asked nothing, or in a protocol that it speaks, does not hang up for another reason
+            known = completion.waited is not None or protocol != "tls" or flight.negotiation.alpn in HTTP_ALPN
             return Demand.REFUSED_BEHIND if known else None
-        return Demand.WELCOME  # it waits for another word than ours, and has not refused
+        return None  # it has neither answered nor refused in the time that it had
     if completion.stage is not Stage.DONE:
         return None
     status = completion.status
@@ -186,8 +195,8 @@ def hung_up(completion: Completion) -> bool:
 def _rejection(case: Case, ours: Completion, flight: ServerFlight, shown: dict[str, Any]) -> Demand | None:
     """Return why our certificate counts as refused; ``None`` if it does not."""
     demand = _demand(ours, case.target.protocol, flight)
-    if demand is Demand.REFUSED or (demand is None and ours.stage is Stage.APPLICATION):
-        return Demand.REFUSED
+    if demand is Demand.REFUSED:
+        return demand
     if demand is not Demand.REFUSED_BEHIND:
         return None
     plain = case.endpoint.completions.get(CLIENT_AUTH)
@@ -250,6 +259,16 @@ def _text(reply: bytes) -> str:
         return _message_of_postgres(reply)
     if reply[:1] == b"\x30":
         return _message_of_ldap(reply)
+    return reply.decode("utf-8", "replace")
+
+
+def _words_with_code(reply: bytes) -> str:
+    """Return the words of a refusal with the code of their protocol first."""
+    if reply[:1] == b"E" and b"\0" in reply[1:5]:
+        fields = {part[:1]: part[1:].decode("utf-8", "replace") for part in reply[5:].split(b"\0") if part}
+        return " ".join(fields[key] for key in (b"S", b"C", b"M") if key in fields)
+    if reply[:1] == b"\x30" and (found := re.search(rb"\x0a\x01(.)", reply, re.DOTALL)) is not None:
+        return f"{found[1][0]} {_message_of_ldap(reply)}"
     return reply.decode("utf-8", "replace")
 
 
