@@ -37,7 +37,9 @@ from scanner.diagnosis.rules.refusal import (
     name_is_the_reason,
     strange_choices,
 )
+from scanner.diagnosis.session_refusals import UNAVAILABLE, UNKNOWN, meaning_of
 from scanner.model.evidence import EndpointEvidence, Failure, Probe, ServerFlight, Stage, Target
+from scanner.starttls.base import GREETING
 from scanner.tls import offers
 from scanner.tls.offers import Offer
 from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
@@ -183,7 +185,7 @@ def _open_question(target: Target, endpoint: EndpointEvidence, verdict: ChainVer
     probe = endpoint.probe
     if probe.ok:
         return _doubt(target, endpoint, verdict)
-    if probe.failure not in REFUSALS:
+    if probe.failure not in REFUSALS and not _may_lack_a_header(target, probe):
         return None
     flight = probe.flight
     if flight is not None and flight.negotiation.version is not None:
@@ -207,16 +209,24 @@ def _plan(probe: Probe) -> tuple[str, ...]:
     if probe.failure is Failure.MALFORMED:
         return ()
     # Cut in the middle of an answer: no other hello explains that.
-    if probe.bytes_received:
+    if probe.bytes_received and probe.failure is not Failure.SESSION_REFUSED:
         return ()
     if probe.stage is Stage.STARTTLS:
         return () if probe.failure is Failure.SILENT else _CUT_UNGREETED
     return _SILENT if probe.failure is Failure.SILENT else _CUT
 
 
+def _may_lack_a_header(target: Target, probe: Probe) -> bool:
+    """Return True if a service refused us at once, for a reason that is no reason against this client: Postfix calls the want of a
+    PROXY header a local error."""
+    if probe.failure is not Failure.SESSION_REFUSED or probe.awaited != GREETING:
+        return False
+    return meaning_of(target.protocol, probe.detail or "", GREETING) in (UNAVAILABLE, UNKNOWN)
+
+
 def _silent(endpoint: EndpointEvidence, name: str) -> bool:
     answer = followup(endpoint, name)
-    return answer is not None and answer.failure is Failure.SILENT
+    return answer is not None and answer.failure is Failure.SILENT and answer.stage is not Stage.STARTTLS
 
 
 def _settled(endpoint: EndpointEvidence) -> bool:
@@ -341,9 +351,10 @@ def _completion(
             return Question(HTTP, offers.MODERN, target.sni, flight)
     elif authenticate and HTTP in asked and AUTHENTICATED not in asked and demanded_behind(asked[HTTP]) is not None:
         return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
-    if flight.negotiation.version == offers.TLS12 and not asked and endpoint.probe.ok:
-        if not (thorough or _may_not_finish(endpoint.probe, flight)):
-            return None
+    if flight.negotiation.version != offers.TLS12 or asked or endpoint.probe.failure is not None:
+        return None
+    # it has signed nothing, or was cut before: the flight does not show that the server can go on
+    if thorough or flight.negotiation.signature_scheme is None or endpoint.probe.cut:
         return Question(FINISH, offers.MODERN, target.sni, flight, quiet=True)
     return None
 
@@ -352,11 +363,6 @@ def _protocol_is_known(target: Target, flight: ServerFlight) -> bool:
     """Return True if it is known what the service speaks, so that it can be asked something: brokers and databases of another protocol
     hang up on HTTP, and may take it for an attack."""
     return target.protocol != "tls" or flight.negotiation.alpn in HTTP_ALPN or target.port == HTTPS_PORT
-
-
-def _may_not_finish(probe: Probe, flight: ServerFlight) -> bool:
-    """Return True if a flight of TLS 1.2 does not show that the server can go on: it has signed nothing, or was cut before."""
-    return flight.negotiation.signature_scheme is None or probe.cut > 0
 
 
 def _in_doubt(target: Target, verdict: ChainVerdict, wants_date: Callable[[str], bool] | None) -> bool:

@@ -52,6 +52,9 @@ KERNEL_RETRIED: Final = 3.0
 BACKOFF: Final = 0.25
 
 
+_CUT: Final = frozenset({Failure.RESET, Failure.CLOSED})
+
+
 class FollowUp(CompletionRequest, Protocol):
     """A follow-up question: its name and the hello to say. With ``complete`` the handshake is completed instead of a hello said.
 
@@ -247,16 +250,13 @@ class _TargetProbes:
         await trio.lowlevel.cancel_shielded_checkpoint()
         try:
             while (question := next_question(target, endpoint, self._started)) is not None and budget.left > 0:
+                # a greeting that came late comes late again
+                wait = observer.followup_seconds(budget) + (probe.starttls_seconds or 0.0)
                 if question.complete is not None:
-                    # what is asked of an application is asked once, and silence answers nothing
-                    wait = (
-                        max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
-                        if question.patient
-                        else observer.followup_seconds(budget)
-                    )
+                    if question.patient:  # what an application is asked is asked once, and its silence is no answer
+                        wait = max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
                     completions[question.name] = await self._complete(address, question, alpn, budget, wait)
                 else:
-                    wait = observer.followup_seconds(budget)
                     answer = await self.probe(
                         address, question.offer, question.sni, alpn, budget, wait, proxy=question.proxy
                     )
@@ -342,8 +342,10 @@ class _TargetProbes:
                 address, services.completer.complete, address, service, question, timing
             )
             budget.left -= seconds
-            # lost on the way, not refused: what the first flight left open would stay so
-            if retries <= 0 or completion.failure not in CONNECT_FAILURES or budget.left <= 0:
+            # lost on the way, not refused: what the first flight left open would stay so; and a server that cuts a handshake off
+            # once may be a busy one
+            lost = completion.failure in CONNECT_FAILURES or (completion.answered and completion.failure in _CUT)
+            if retries <= 0 or not lost or budget.left <= 0:
                 return completion
             retries -= 1
 

@@ -7,8 +7,8 @@ byte. The common name never matches; it is compared only to report that it would
 Where they disagree, the verdict names the clients for which the name does not match. Seen with the versions that
 ``docs/clients.md`` names: OpenSSL and Python take no wildcard in a name with underscores, Chrome none directly below a
 public suffix (net/cert/x509_certificate.cc), Go and Java take one below a top-level domain, and an IPv4 address that
-the certificate has as an IPv4-mapped IPv6 address. A wildcard that is a part of a label matches for Java, Node and, at
-its start or end, for the openssl program.
+the certificate has as an IPv4-mapped IPv6 address. A wildcard that is a part of the first label matches for Java,
+Node and, at its start or end, for the openssl program.
 """
 
 from __future__ import annotations
@@ -153,11 +153,11 @@ def _odd_wildcard(certificate: Certificate, wanted: str) -> NameVerdict | None:
 def _accepting(pattern: Sequence[str], labels: Sequence[str]) -> set[str]:
     """Return the clients that take the labels of a host name for those of this pattern."""
     pairs = zip(pattern, labels, strict=True)
-    if not all(label and _matches_label(part, label) for part, label in pairs):
-        return set()
-    accepting = {"java"}  # it takes wildcards anywhere (sun.security.util.HostnameChecker)
     first, rest = pattern[0], pattern[1:]
-    if "*" in "".join(rest) or first.count("*") != 1:
+    if not rest or "*" in "".join(rest) or not all(label and _matches_label(part, label) for part, label in pairs):
+        return set()
+    accepting = {"java"}  # it takes any wildcards of the first label (sun.security.util.HostnameChecker)
+    if first.count("*") != 1:
         return accepting
     if first == "*":
         # of a top-level domain, or it would have matched

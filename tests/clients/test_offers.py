@@ -2,165 +2,81 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import trio
-from msgspec.structs import replace
 
-from scanner.demo.client_hello import EMPTY_RENEGOTIATION_INFO_SCSV, ClientHello, complete_hello_untrusted
-from scanner.demo.client_hello import parse_hello_untrusted as parse
-from scanner.demo.servers import Condition, close_with_reset, refuse_if, run_handler
-from scanner.diagnosis.clients.endings import OK, broken_on_texts, by_release
-from scanner.diagnosis.rules.refusal import STATUS_REQUEST, TWO_SHARES
-from scanner.inventory import read_inventory
-from scanner.model.config import ScanConfig
-from scanner.run.inputs import RunInputs
-from scanner.starttls import PROTOCOLS
+from scanner.demo.client_hello import (
+    EMPTY_RENEGOTIATION_INFO_SCSV,
+    ClientHello,
+    complete_hello_untrusted,
+    parse_hello_untrusted,
+)
 from scanner.tls.offers import EVERYTHING
 from tests.clients import fleet
-from tests.clients.fleet import Meetings
+from tests.clients.fleet import CLIENTS
 from tests.clients.running import Question
-from tests.clients.variants import ROOT, odd_leaf, server_context
-from tests.helpers.loopback_scan import scan_rows
+from tests.helpers import evidence
 
 # Seconds until a client has started and said its hello
-PATIENCE = 30.0
+PATIENCE = 120.0
 # TLS_FALLBACK_SCSV, and what GREASE reserves (RFC 7507, RFC 8701): signals, nothing that could be chosen
 SIGNALS = {EMPTY_RENEGOTIATION_INFO_SCSV, 0x5600, *(0x0A0A + 0x1010 * number for number in range(16))}
-HOST = "www.example.org"
-# The extension by which a client asks for a staple
-STATUS = 5
-# Go builds its client and all of its library first.
-BUILDING = 250
-CLIENTS: dict[str, Sequence[str]] = {
-    "curl": ("curl", "--silent", "--insecure", "https://127.0.0.1:{port}/"),
-    "openssl": ("openssl", "s_client", "-connect", "127.0.0.1:{port}", "-servername", HOST),
-    "openssl-all": ("openssl", "s_client", "-connect", "127.0.0.1:{port}", "-cipher", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"),
-    "gnutls": ("gnutls-cli", "--insecure", "-p", "{port}", "127.0.0.1"),
-    "gnutls-legacy": ("gnutls-cli", "--insecure", "--priority", "LEGACY", "-p", "{port}", "127.0.0.1"),
-    "node": ("node", "-e", "require('tls').connect({port}, '127.0.0.1').on('error', () => 0)"),
-}  # fmt: skip
+# Libraries that are told to offer all they have, whatever they offer by default
+UNLIMITED: dict[str, Sequence[str]] = {
+    "openssl": ("s_client", "-connect", "127.0.0.1:{port}", "-cipher", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"),
+    "gnutls-cli": ("--insecure", "--priority", "LEGACY", "-p", "{port}", "127.0.0.1"),
+}
 
 
-def hello_of(command: Sequence[str]) -> ClientHello:
-    """Return the hello that a client says to a server that hangs up on it."""
+def hello_of(client: Callable[[int], object]) -> ClientHello:
+    """Return the hello that a client says to a server that hangs up on it; ``client`` is given the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
-        port = listener.getsockname()[1]
         listener.settimeout(PATIENCE)
-        running = pool.submit(
-            subprocess.run,
-            [part.replace("{port}", str(port)) for part in command],
-            input=b"",
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        running = pool.submit(client, listener.getsockname()[1])
         connection, _ = listener.accept()
         with connection:
             connection.settimeout(PATIENCE)
             received = b""
             while (message := complete_hello_untrusted(received)) is None:
                 received += connection.recv(65536)
+        listener.close()
         running.result()
-    return parse(message, len(received))
+    return parse_hello_untrusted(message, len(received))
 
 
-@pytest.mark.parametrize("name", CLIENTS)
-def test_the_last_offer_holds_all_that_a_client_offers(name: str) -> None:
-    command = CLIENTS[name]
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"{command[0]} is not installed")
-    hello = hello_of(command)
+def check(hello: ClientHello) -> None:
     assert hello.suites and hello.groups and hello.schemes
     assert set(hello.suites) - SIGNALS <= set(EVERYTHING.suites)
     assert set(hello.groups) - SIGNALS <= set(EVERYTHING.groups)
     assert set(hello.schemes) - SIGNALS <= set(EVERYTHING.schemes)
 
 
-# The client's name in predictions -> how to have it say hello, to a server that it need not trust
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "client", ["curl", "openssl", "openssl-newest", "python", "gnutls", "node", "go", "java", "java-newest"]
-)
-def test_clients_send_what_is_predicted_to_break_a_server(client: str, tmp_path: Path) -> None:
-    """A staple that is asked for, two key shares, a hello of more than one packet: who sends them, by the real hellos."""
-    if not fleet.present(client):
-        pytest.skip(f"{client} is not installed")
-    hello = hello_to_question(client, tmp_path)
-    name = client.removesuffix("-newest")
-    for breaks_on, is_sent in ((STATUS_REQUEST, STATUS in hello.extensions), (TWO_SHARES, len(hello.key_shares) > 1)):
-        _, release, before = by_release(said := broken_on_texts({"failure": "reset", "breaks_on": breaks_on})[name])
-        predicted = before if release is not None and fleet.is_older(client, release) else said
-        assert (predicted != OK) is is_sent, (breaks_on, said, hello)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_last_offer_holds_all_that_a_client_offers(client: str, tmp_path: Path) -> None:
+    if not (fleet.present(client) and fleet.wanted(client)):
+        pytest.skip(f"{client} is not here, or takes part with TLSWEEP_BROWSERS=1")
+    roots = tmp_path / "roots.pem"
+    roots.write_text(evidence.root().pem)
+
+    def connect(port: int) -> None:
+        CLIENTS[client]([Question("only", "127.0.0.1", port, "www.example.org")], roots, tmp_path)
+
+    check(hello_of(connect))
 
 
-def hello_to_question(client: str, scratch: Path) -> ClientHello:
-    """Return the hello of a client of ``tests.clients.fleet``."""
-    roots = scratch / "roots.pem"
-    roots.write_text(ROOT.pem)
-    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
-        listener.settimeout(BUILDING)
-        question = Question("hello", "127.0.0.1", listener.getsockname()[1], HOST)
-        running = pool.submit(fleet.CLIENTS[client], [question], roots, scratch)
-        connection, _ = listener.accept()
-        with connection:
-            connection.settimeout(PATIENCE)
-            received = b""
-            while (message := complete_hello_untrusted(received)) is None:
-                received += connection.recv(65536)
-        running.result()
-    return parse(message, len(received))
+@pytest.mark.parametrize("program", UNLIMITED)
+def test_the_last_offer_holds_all_that_a_library_has(program: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
 
+    def connect(port: int) -> None:
+        arguments = [part.replace("{port}", str(port)) for part in UNLIMITED[program]]
+        subprocess.run([program, *arguments], input=b"", capture_output=True, timeout=PATIENCE, check=False)
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("breaks_on", "condition"),
-    [
-        (STATUS_REQUEST, lambda hello: STATUS in hello.extensions),
-        (TWO_SHARES, lambda hello: len(hello.key_shares) > 1),
-    ],
-)
-def test_a_server_that_breaks_on_what_few_send_is_refused_by_those(
-    breaks_on: str, condition: Condition, tmp_path: Path
-) -> None:
-    """The finding says what it breaks on, and of each client whether it connects."""
-    clients = [
-        client for client in ("curl", "openssl", "openssl-newest", "python", "gnutls", "node") if fleet.present(client)
-    ]
-    met = trio.run(functools.partial(meet_broken, condition, clients, tmp_path))
-    (finding,) = met.findings.values()
-    (record,) = finding["diagnoses"]
-    assert record["code"] == "reset-after-hello" and record["evidence"]["breaks_on"] == breaks_on
-    assert breaks_on in record["summary"]
-    for client in clients:
-        assert (met.predicted(client, "broken") == OK) is (met.said(client, "broken") == [OK]), client
-
-
-async def meet_broken(condition: Condition, clients: Sequence[str], scratch: Path) -> Meetings:
-    """Scan a server that resets hellos which meet ``condition``, and run clients on it."""
-    met, address = Meetings(), f"{fleet.NETWORK}.9.1"
-    variant = odd_leaf("broken")
-    handler = refuse_if(condition, close_with_reset, server_context(variant, scratch, address), "page")
-    async with trio.open_nursery() as nursery:
-        listener = (await trio.open_tcp_listeners(0, host=address))[0]
-        port = listener.socket.getsockname()[1]
-        nursery.start_soon(trio.serve_listeners, functools.partial(run_handler, handler), [listener])
-        roots = scratch / "roots.pem"
-        roots.write_text(ROOT.pem)
-        met.questions.append(Question("broken", address, port, variant.host))
-        inventory = scratch / "inventory.csv"
-        inventory.write_text(f"host,port,address\n{variant.host},{port},{address}\n")
-        rows = read_inventory(str(inventory), default_protocol="tls", default_port=443, protocols=PROTOCOLS)
-        inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
-        config = replace(ScanConfig(), connect_timeout=2.0, timeout=10.0, retries=0)
-        met.findings["broken"] = (await scan_rows(rows, inputs, config, seconds=60))[0]
-        await fleet.ask_all(met, clients, roots, scratch)
-        nursery.cancel_scope.cancel()
-    return met
+    check(hello_of(connect))

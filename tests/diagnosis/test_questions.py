@@ -37,6 +37,14 @@ RESET = failed(Failure.RESET)
 SILENT = failed(Failure.SILENT)
 REFUSED = alerted(40)
 VERSION = alerted(70)
+
+
+def refused_at(awaited: str, words: str) -> Probe:
+    return failed(
+        Failure.SESSION_REFUSED, stage=Stage.STARTTLS, awaited=awaited, detail=words, bytes_received=len(words)
+    )
+
+
 LEGACY = ["tls11", "tls10", "ssl3"]
 
 
@@ -89,6 +97,12 @@ def conversation(
         (SILENT, {"tls12": answered(), "small": answered()}, ["tls12", "small", "two-shares"]),
         (SILENT, {"tls12": alerted(70), "small": answered()}, ["tls12", "small", "two-shares"]),
         (SILENT, {"tls12": RESET}, ["tls12", "small", "other-sni", "tls12-everything"]),
+        # ... whose greeting did not come in time has not been silent at the hello
+        (
+            SILENT,
+            {"tls12": failed(Failure.SILENT, stage=Stage.STARTTLS), "small": answered()},
+            ["tls12", "small"],
+        ),
         (SILENT, {"other-sni": answered(sni=UNKNOWABLE_NAME)}, ["tls12", "other-sni"]),
         (SILENT, {"other-sni": alerted(112, sni=UNKNOWABLE_NAME)}, ["tls12", "other-sni"]),
         (SILENT, {}, ["tls12", "other-sni", "tls12-everything"]),
@@ -105,7 +119,13 @@ def conversation(
         (failed(Failure.CLOSED, stage=Stage.STARTTLS), {}, PROXY),
         (failed(Failure.RESET, stage=Stage.STARTTLS), {"proxy-v1": answered()}, ["proxy-v1"]),
         (failed(Failure.CLOSED, stage=Stage.STARTTLS, bytes_received=9), {}, []),
-        (failed(Failure.SESSION_REFUSED, stage=Stage.STARTTLS), {}, []),
+        (refused_at("greeting", "421 4.3.0 mx Server local error"), {}, PROXY),
+        (refused_at("greeting", "421 4.3.0 mx Server local error"), {"proxy-v1": answered()}, ["proxy-v1"]),
+        (refused_at("greeting", "220-x\n554 why?"), {}, PROXY),
+        # ... for reasons that a header would not change
+        (refused_at("greeting", "421 4.7.0 Too many connections"), {}, []),
+        (refused_at("greeting", "554 5.7.1 Access denied"), {}, []),
+        (refused_at("EHLO", "421 4.3.0 mx Server local error"), {}, []),
         # alerts
         (REFUSED, {"everything": answered(cipher=0x009E, group=None)}, ["everything"]),
         (REFUSED, {"everything": answered(group=0x0019)}, ["everything"]),

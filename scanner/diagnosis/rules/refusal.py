@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import ENUMERATION, Case, followup, works
+from scanner.diagnosis.case import Case, followup, works
 from scanner.diagnosis.claim import Claim
-from scanner.diagnosis.rules.opening import OPENING_FAILURES, opening_claims, plaintext_facts, waited
+from scanner.diagnosis.rules.opening import OPENING_FAILURES, opening_claims, plaintext_facts, tried_at, waited
 from scanner.model.evidence import EndpointEvidence, Failure, Negotiation, Probe, Stage
 from scanner.starttls.protocols import PROTOCOLS
 from scanner.tls.offers import MODERN, TLS12, UNCOMPUTED_GROUPS
@@ -51,6 +51,7 @@ _HOW: Final = {
     Failure.SILENT: "ignores",
     Failure.ALERT: "refuses",
     Failure.MALFORMED: "garbles",
+    Failure.SESSION_REFUSED: "refuses",
 }
 
 
@@ -58,7 +59,7 @@ def refusal_claims(case: Case) -> Iterator[Claim]:
     """Yield why the handshake at this address did not come to the end of the server's flight."""
     probe = case.probe
     header = next((name for name in PROXY_QUESTIONS if works(case.endpoint, name)), None)
-    if header is not None and probe.failure in REFUSALS:
+    if header is not None and (probe.failure in REFUSALS or probe.failure is Failure.SESSION_REFUSED):
         yield Claim("proxy-header-expected", failure_facts(case) | {"header": header.removeprefix("proxy-")})
     elif probe.failure in OPENING_FAILURES or (probe.stage is Stage.STARTTLS and probe.failure in REFUSALS):
         yield from opening_claims(case)
@@ -85,11 +86,7 @@ def failure_facts(case: Case) -> dict[str, Any]:
         facts["bytes_received"] = probe.bytes_received
     if probe.failure is Failure.SILENT:
         facts |= waited(probe)
-    tried = {
-        name: answer_word(answer)
-        for name, answer in case.endpoint.followups.items()
-        if not name.startswith(ENUMERATION)
-    }
+    tried = tried_at(case.endpoint)
     if tried:
         facts["tried"] = tried
         newer = [name for name in tried if name not in LEGACY_QUESTIONS]
@@ -116,15 +113,6 @@ _OFFER_WORDS: Final = {
     "tls10": "TLS 1.0",
     "tls11-tls10-ssl3": "TLS 1.1, TLS 1.0, SSL 3.0",
 }
-
-
-def answer_word(probe: Probe) -> str:
-    """Return how a connection ended, in one word: "ok", an alert's name, or the failure's."""
-    if probe.failure is None:
-        return "ok"
-    if probe.failure is Failure.ALERT and probe.alert is not None:
-        return alert_name(probe.alert[1])
-    return str(probe.failure)
 
 
 def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
@@ -277,10 +265,10 @@ def _unexplained(case: Case, facts: dict[str, Any]) -> Claim:
 
 
 def finish_claims(case: Case) -> Iterator[Claim]:
-    """Yield how a handshake below TLS 1.3 ended after our own flight, where no handshake with this address came further."""
+    """Yield how a handshake below TLS 1.3 ended after our own flight. One that was cut was tried again (``scanner.net.observe``)."""
+    if case.evidence.doubt is not None:
+        return
     flight = case.flight
-    if flight is not None and (flight.negotiation.leaf_position or flight.negotiation.signature_valid is False):
-        return  # the client that was to complete it stops at the signature, as all do
     for question, completion in case.endpoint.completions.items():
         if not completion.answered or completion.failure is None or completion.presented:
             continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scanner.diagnosis.engine import Diagnosis
 from scanner.model.evidence import Completion, EndpointEvidence, Failure, Negotiation, Probe, ServerFlight, Stage
@@ -313,6 +314,12 @@ def test_a_finished_that_does_not_verify() -> None:
     diagnosis = finished(Failure.MALFORMED, detail="DIGEST_CHECK_FAILED")
     assert codes(diagnosis) == ["malformed-handshake"]
     assert "DIGEST_CHECK_FAILED after the client's key exchange" in diagnosis.diagnoses[0]["summary"]
+
+
+def test_nothing_is_concluded_from_a_handshake_where_this_machine_is_in_doubt() -> None:
+    completion = Completion(Stage.HELLO, failure=Failure.RESET, answered=True)
+    seen = evidence(EndpointEvidence(ADDRESS, answered(**TLS12), completions={"finish": completion}))
+    assert codes(diagnosed(replace(seen, doubt="the network was down"))) == []
 
 
 @pytest.mark.parametrize(
