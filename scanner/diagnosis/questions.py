@@ -60,6 +60,8 @@ MAX_ENUMERATION: Final = 200
 _BROWSER_SCHEMES: Final = replace(offers.MODERN, name="browser-schemes", schemes=offers.BROWSER_SCHEMES)
 _WITH_SNI: Final[dict[str, Offer]] = {
     "small": offers.SMALL,
+    "two-shares": offers.TWO_SHARES,
+    "no-status": offers.NO_STATUS,
     "tls12": offers.TLS12_ONLY,
     "all-suites": offers.ALL_SUITES_OFFER,
     "all-groups": offers.ALL_GROUPS_OFFER,
@@ -239,13 +241,21 @@ def _refinement(endpoint: EndpointEvidence) -> str | None:
     asked = endpoint.followups
     if works(endpoint, "tls12"):
         # The same hello but for TLS 1.3, without a post-quantum share in either: was it the version, or the size?
-        return _first_open(endpoint, ("small",))
+        if "small" not in asked:
+            return "small"
+    if works(endpoint, "small"):
+        return _first_open(endpoint, ("two-shares",))
+    if works(endpoint, "tls12"):
+        return None
     if works(endpoint, "everything"):
         answer = asked["everything"].flight
         if answer is None or len(strange_choices(answer.negotiation)) == 1:
             return None
-        # Several choices are out of the ordinary, or none: change one list at a time.
-        return _first_open(endpoint, ("all-suites", "all-groups", "all-schemes", "no-alpn"))
+        # Several choices are out of the ordinary, or none: change one list at a time. An alert tells of lists, an end without a word
+        # of a server that stumbles.
+        lists = ("all-suites", "all-groups", "all-schemes", "no-alpn")
+        alerted = endpoint.probe.failure is Failure.ALERT
+        return _first_open(endpoint, (*lists, "no-status") if alerted else ("no-status", *lists))
     if works(endpoint, "tls12-everything"):
         if "tls12" not in asked:
             return "tls12"
