@@ -62,6 +62,8 @@ MAX_ENUMERATION: Final = 200
 _BROWSER_SCHEMES: Final = replace(offers.MODERN, name="browser-schemes", schemes=offers.BROWSER_SCHEMES)
 _WITH_SNI: Final[dict[str, Offer]] = {
     "small": offers.SMALL,
+    "two-shares": offers.TWO_SHARES,
+    "no-status": offers.NO_STATUS,
     "tls12": offers.TLS12_ONLY,
     "all-suites": offers.ALL_SUITES_OFFER,
     "all-groups": offers.ALL_GROUPS_OFFER,
@@ -250,13 +252,21 @@ def _refinement(endpoint: EndpointEvidence) -> str | None:
     asked = endpoint.followups
     if works(endpoint, "tls12"):
         # The same hello but for TLS 1.3, without a post-quantum share in either: was it the version, or the size?
-        return _first_open(endpoint, ("small",))
+        if "small" not in asked:
+            return "small"
+    if works(endpoint, "small"):
+        return _first_open(endpoint, ("two-shares",))
+    if works(endpoint, "tls12"):
+        return None
     if works(endpoint, "everything"):
         answer = asked["everything"].flight
         if answer is None or len(strange_choices(answer.negotiation)) == 1:
             return None
-        # Several choices are out of the ordinary, or none: change one list at a time.
-        return _first_open(endpoint, ("all-suites", "all-groups", "all-schemes", "no-alpn"))
+        # Several choices are out of the ordinary, or none: change one list at a time. An alert tells of lists, an end without a word
+        # of a server that stumbles.
+        lists = ("all-suites", "all-groups", "all-schemes", "no-alpn")
+        alerted = endpoint.probe.failure is Failure.ALERT
+        return _first_open(endpoint, (*lists, "no-status") if alerted else ("no-status", *lists))
     if works(endpoint, "tls12-everything"):
         if "tls12" not in asked:
             return "tls12"
@@ -352,9 +362,10 @@ def _completion(
             return Question(HTTP, offers.MODERN, target.sni, flight)
     elif authenticate and HTTP in asked and AUTHENTICATED not in asked and demanded_behind(asked[HTTP]) is not None:
         return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
-    if flight.negotiation.version == offers.TLS12 and not asked and endpoint.probe.ok:
-        if not (thorough or _may_not_finish(endpoint.probe, flight)):
-            return None
+    if flight.negotiation.version != offers.TLS12 or asked or endpoint.probe.failure is not None:
+        return None
+    # it has signed nothing, or was cut before: the flight does not show that the server can go on
+    if thorough or flight.negotiation.signature_scheme is None or endpoint.probe.cut:
         return Question(FINISH, offers.MODERN, target.sni, flight, quiet=True)
     return None
 
@@ -363,11 +374,6 @@ def _protocol_is_known(target: Target, flight: ServerFlight) -> bool:
     """Return True if it is known what the service speaks, so that it can be asked something: brokers and databases of another protocol
     hang up on HTTP, and may take it for an attack."""
     return target.protocol != "tls" or flight.negotiation.alpn in HTTP_ALPN or target.port == HTTPS_PORT
-
-
-def _may_not_finish(probe: Probe, flight: ServerFlight) -> bool:
-    """Return True if a flight of TLS 1.2 does not show that the server can go on: it has signed nothing, or was cut before."""
-    return flight.negotiation.signature_scheme is None or probe.cut > 0
 
 
 def _in_doubt(target: Target, verdict: ChainVerdict, wants_date: Callable[[str], bool] | None) -> bool:

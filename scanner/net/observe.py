@@ -52,6 +52,9 @@ KERNEL_RETRIED: Final = 3.0
 BACKOFF: Final = 0.25
 
 
+_CUT: Final = frozenset({Failure.RESET, Failure.CLOSED})
+
+
 class FollowUp(CompletionRequest, Protocol):
     """A follow-up question: its name and the hello to say. With ``complete`` the handshake is completed instead of a hello said.
 
@@ -351,8 +354,10 @@ class _TargetProbes:
                 address, services.completer.complete, address, service, question, timing
             )
             budget.left -= seconds
-            # lost on the way, not refused: what the first flight left open would stay so
-            if retries <= 0 or completion.failure not in CONNECT_FAILURES or budget.left <= 0:
+            # lost on the way, not refused: what the first flight left open would stay so; and a server that cuts a handshake off
+            # once may be a busy one
+            lost = completion.failure in CONNECT_FAILURES or (completion.answered and completion.failure in _CUT)
+            if retries <= 0 or not lost or budget.left <= 0:
                 return completion
             retries -= 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from scanner.diagnosis.rules.deviations import deviations_of_file
 from scanner.errors import UsageProblem
 from scanner.inventory import parse_targets
 from scanner.inventory.hosts import Unusable, parse_host
@@ -47,7 +48,8 @@ def check_certificates(path: str, host: str | None, config: ScanConfig, inputs: 
         row=1, host=host or path, port=config.default_port or 443, protocol=config.default_protocol,
         sni=None if is_ip else host, host_is_ip=is_ip,
     )  # fmt: skip
-    flight = ServerFlight(Negotiation(complete=True), certificates=certificates)
+    negotiation = Negotiation(complete=True, deviations=deviations_of_file(certificates))
+    flight = ServerFlight(negotiation, certificates=certificates)
     probe = Probe(offer=FILE_OFFER, sni=target.sni, stage=Stage.DONE, flight=flight)
     evidence = Evidence(target=target, started=now, endpoints=(EndpointEvidence(path, probe),))
     return judgement.file_finding(evidence, name=host)

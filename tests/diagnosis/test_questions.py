@@ -94,8 +94,8 @@ def conversation(
         # silence
         # ... at any TLS 1.3: is it the version or the size? Where the first is silent too, a small hello would be
         (SILENT, {"tls12": answered()}, ["tls12", "small"]),
-        (SILENT, {"tls12": answered(), "small": answered()}, ["tls12", "small"]),
-        (SILENT, {"tls12": alerted(70), "small": answered()}, ["tls12", "small"]),
+        (SILENT, {"tls12": answered(), "small": answered()}, ["tls12", "small", "two-shares"]),
+        (SILENT, {"tls12": alerted(70), "small": answered()}, ["tls12", "small", "two-shares"]),
         (SILENT, {"tls12": RESET}, ["tls12", "small", "other-sni", "tls12-everything"]),
         # ... whose greeting did not come in time has not been silent at the hello
         (
@@ -108,7 +108,8 @@ def conversation(
         (SILENT, {}, ["tls12", "other-sni", "tls12-everything"]),
         (SILENT, {"tls12-everything": answered()}, ["tls12", "other-sni", "tls12-everything", "everything"]),
         # resets
-        (RESET, {"small": answered()}, ["small"]),
+        (RESET, {"small": answered()}, ["small", "two-shares"]),
+        (RESET, {"everything": answered(), "no-status": answered()}, [*CUT, "no-status"]),
         (RESET, {"tls12": answered()}, ["small", "other-sni", "tls12"]),
         (RESET, {}, [*CUT, "tls12-everything", *PROXY, *LEGACY]),
         (RESET, {"tls10": answered()}, [*CUT, "tls12-everything", *PROXY, *LEGACY]),
@@ -128,7 +129,7 @@ def conversation(
         # alerts
         (REFUSED, {"everything": answered(cipher=0x009E, group=None)}, ["everything"]),
         (REFUSED, {"everything": answered(group=0x0019)}, ["everything"]),
-        (REFUSED, {"everything": answered(cipher=0xC009, group=0x0019)}, ["everything", *LISTS, "no-alpn"]),
+        (REFUSED, {"everything": answered(cipher=0xC009, group=0x0019)}, ["everything", *LISTS, "no-alpn", "no-status"]),
         (
             REFUSED,
             {"everything": answered(cipher=0xC009, group=0x0019), "all-suites": answered()},
@@ -137,13 +138,13 @@ def conversation(
         (REFUSED, {"no-sni": answered(sni=None)}, ["everything", "no-sni"]),
         (REFUSED, {}, ["everything", "no-sni", "tls12-everything", *LEGACY]),
         (REFUSED, {"everything": answered(signature_scheme=0x0905)}, ["everything"]),
-        (REFUSED, {"everything": answered()}, ["everything", "all-suites", "all-groups", "all-schemes", "no-alpn"]),
+        (REFUSED, {"everything": answered()}, ["everything", *LISTS, "no-alpn", "no-status"]),
         (
             REFUSED,
             {"everything": answered(), "all-schemes": answered()},
             ["everything", "all-suites", "all-groups", "all-schemes"],
         ),
-        (RESET, {"everything": answered(), "no-alpn": answered()}, [*CUT[:4], *LISTS, "no-alpn"]),
+        (RESET, {"everything": answered(), "no-alpn": answered()}, [*CUT[:4], "no-status", *LISTS, "no-alpn"]),
         (alerted(120), {"no-alpn": answered()}, ["no-alpn"]),
         (alerted(120), {}, ["no-alpn", "everything", "no-sni", "tls12-everything", *LEGACY]),
         (VERSION, {"tls12": answered()}, ["tls12", "small"]),

@@ -14,6 +14,7 @@ from scanner.errors import UsageProblem
 from scanner.model.findings import Finding
 from scanner.run.check import check_certificates, check_targets
 from tests.cli.test_options import an_anchor
+from tests.helpers import pki
 from tests.helpers.evidence import AT, HOST, chain, issuing
 from tests.helpers.scts import ARGON, YETI, log_list, with_scts
 
@@ -42,6 +43,17 @@ def test_findings_are_in_the_order_of_the_targets() -> None:
 
     assert [finding["target"]["row"] for finding in findings] == [1, 2, 3, 4]
     assert [finding["outcome"] for finding in findings] == ["fail", "invalid", "fail", "invalid"]
+
+
+def test_a_file_that_is_longer_than_clients_take(files: Path) -> None:
+    bundle = [
+        pki.root(f"Unrelated Root {number}", san=[f"{name}.example" for name in range(300)]) for number in range(8)
+    ]
+    (files / "bundle.pem").write_bytes(b"".join(map(pem, (*chain(), *[each.der for each in bundle]))))
+    finding = judged("--chain", files / "bundle.pem", "--trust-store", files / "roots.pem", "--host", HOST)
+    assert [each["code"] for each in finding["diagnoses"]] == ["oversized-message", "chain-has-extras"]
+    assert finding["diagnoses"][0]["evidence"]["refused_by"] == ["Java"]
+    assert "ok" in finding["clients"].values() and "32768" in finding["clients"]["java"]
 
 
 @pytest.mark.parametrize("host", [HOST, "127.0.0.1", None])

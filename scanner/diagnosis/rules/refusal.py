@@ -104,6 +104,8 @@ def failure_facts(case: Case) -> dict[str, Any]:
 # How an offer differs from the first, for people
 _OFFER_WORDS: Final = {
     "small": "no post-quantum share",
+    "two-shares": "two key shares, none of them post-quantum",
+    "no-status": "no request for a staple",
     "other-sni": "another server name",
     "no-sni": "no server name",
     "no-alpn": "no ALPN",
@@ -128,9 +130,13 @@ def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
     if works(endpoint, "no-alpn"):
         return [Claim("no-shared-alpn", facts | alpn_facts(case.target.protocol))]
     if works(endpoint, "small"):
+        if followup(endpoint, "two-shares") is not None and not works(endpoint, "two-shares"):
+            return [_unexplained(case, facts | {"breaks_on": TWO_SHARES})]
         return [Claim("large-hello-dropped", facts)]
     if works(endpoint, "tls12"):
         return [Claim("version-intolerant", facts)]
+    if works(endpoint, "no-status"):
+        return [_unexplained(case, facts | {"breaks_on": STATUS_REQUEST})]
     if any(works(endpoint, name) for name in _LISTS):
         return _mismatch(case, facts)
     if works(endpoint, "tls12-everything"):
@@ -161,6 +167,9 @@ def name_is_the_reason(endpoint: EndpointEvidence) -> bool:
     return False
 
 
+# What some clients do not send and a server may fail on, in the words of its evidence
+TWO_SHARES: Final = "two key shares"
+STATUS_REQUEST: Final = "status_request"
 # What was offered in longer lists, the shortest changes first
 _LISTS: Final = ("all-suites", "all-groups", "all-schemes", "everything")
 # Who does not take a certificate or a signature of a scheme that no browser offers
@@ -262,10 +271,10 @@ def _unexplained(case: Case, facts: dict[str, Any]) -> Claim:
 
 
 def finish_claims(case: Case) -> Iterator[Claim]:
-    """Yield how a handshake below TLS 1.3 ended after our own flight, where no handshake with this address came further."""
+    """Yield how a handshake below TLS 1.3 ended after our own flight. One that was cut was tried again (``scanner.net.observe``)."""
+    if case.evidence.doubt is not None:
+        return
     flight = case.flight
-    if flight is not None and (flight.negotiation.leaf_position or flight.negotiation.signature_valid is False):
-        return  # the client that was to complete it stops at the signature, as all do
     for question, completion in case.endpoint.completions.items():
         if not completion.answered or completion.failure is None or completion.presented:
             continue
