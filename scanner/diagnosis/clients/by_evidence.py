@@ -31,6 +31,7 @@ from scanner.diagnosis.clients.endings import (
     NO_CLIENT_CERTIFICATE,
     OK,
     alert_texts,
+    broken_on_texts,
     ending_texts,
     since,
     verify_texts,
@@ -305,7 +306,7 @@ _HUNG_UP: Final[Mapping[str, Texts]] = {
 
 
 def _same_ending(evidence: Mapping[str, Any], _: Target) -> Texts:
-    return ending_texts(evidence)
+    return broken_on_texts(evidence)
 
 
 # What clients print of EACCES, which ICMPv6 "administratively prohibited" is to connect(2)
