@@ -17,6 +17,17 @@ def suffix_list() -> PublicSuffixList:
     return PublicSuffixList(accept_unknown=False, only_icann=True)
 
 
+@cache
+def _rules() -> frozenset[str] | None:
+    """Return the rules of the list; ``None`` if the package does not have its table there."""
+    rules = getattr(suffix_list(), "_publicsuffix", None)
+    return rules if isinstance(rules, frozenset) else None
+
+
 def is_public_suffix(domain: str) -> bool:
     """Return whether a registry gives out names directly below ``domain`` (in lower-case A-labels)."""
+    rules = _rules()
+    likely = (domain, f"*.{domain}", f"*.{domain.partition('.')[2]}")
+    if rules is not None and rules.isdisjoint(likely):
+        return False  # as nearly all are, for a tenth of a search
     return bool(suffix_list().publicsuffix(domain) == domain)

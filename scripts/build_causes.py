@@ -46,7 +46,8 @@ def build() -> str:
                 continue
             later = "" if code.judged else " *Not judged by this version yet.*"
             parts.append(f"\n### {code.code}\n\n**{code.title}.** {code.severity.capitalize()}.{later}\n")
-            parts.append(f"\n- *Proof:* {code.proof}.\n- *What to do:* {_general(code.remedy)}\n")
+            remedies = " Or: ".join(code.remedy)
+            parts.append(f"\n- *Proof:* {code.proof}.\n- *What to do:* {_general(remedies)}\n")
     return "".join(parts)
 
 

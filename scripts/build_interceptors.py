@@ -17,6 +17,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts.origins import origin
+
 OUTPUT = Path(__file__).resolve().parent.parent / "scanner" / "data" / "interceptors.json"
 
 
@@ -39,8 +43,10 @@ def entries(document: dict[str, Any], seen: dict[str, str]) -> list[dict[str, An
                 row[attribute] = text
         if len(row) == 2:
             continue
-        row["source"] = seen.get(entry["product"], entry["source"])
+        row["source"] = seen.get(entry["product"], origin(entry["source"]))
         row["decides"] = "not checked" not in row["source"]
+        if "example" in entry:
+            row["example"] = entry["example"]
         same = [known for known in made if all(known.get(key) == row.get(key) for key in ("CN", "O", "OU"))]
         if not same:
             made.append(row)

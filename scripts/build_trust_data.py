@@ -1,7 +1,8 @@
 """Make the trust material of scanner/data/ from newer inputs. For a maintainer; the program itself never runs this.
 
     python scripts/build_trust_data.py --nss nss-roots.json --intermediates intermediates.pem \
-        --onecrl onecrl.json.gz --placeholders placeholder-certificates.json --chrome chrome-root-store.json
+        --onecrl onecrl.json.gz --chrome chrome-root-store.json \
+        --placeholders placeholder-certificates.json scripts/added_placeholders.json
 
 writes mozilla-roots.json, intermediates.bin, onecrl.bin, placeholders.json and (with --nss too) chrome-roots.json. Every
 option may be left out; its output then stays as it is. The formats of the inputs are those described in
@@ -27,6 +28,7 @@ from scanner.trust import onecrl
 from scanner.trust.intermediates import ENTRY, MAGIC, subject_key
 from scanner.x509.certificate import Certificate, CertificateError
 from scanner.x509.pem import certificates_in_pem
+from scripts.origins import origin
 
 DATA = Path(__file__).resolve().parent.parent / "scanner" / "data"
 
@@ -133,17 +135,18 @@ def intermediates(source: Path, onecrl: Path | None) -> None:
     print(f"intermediates.bin: {len(ordered)} certificates, {dropped} left out (revoked, self-signed or no CA)")
 
 
-def placeholders(source: Path) -> None:
+def placeholders(sources: list[Path]) -> None:
     """Write the catalogue of placeholder certificates; every pattern must compile."""
-    document = json.loads(source.read_text())
     entries = []
-    for entry in document["entries"]:
+    for entry in [entry for source in sources for entry in json.loads(source.read_text())["entries"]]:
         if entry["kind"] == "test host":
             continue  # badssl.com shows its causes under certificates of its own name: none of them is a fallback
         for field, pattern in entry["match"].items():
             if field.endswith("_regex"):
                 re.compile(pattern)
-        entries.append(entry)
+        if entry.pop("checked") is not ("not checked" not in entry["source"]):
+            raise ValueError(f"the source of {entry['product']} does not say whether it was checked")
+        entries.append(entry | {name: origin(entry[name]) for name in ("source", "note") if name in entry})
     write_json("placeholders.json", {"entries": entries})
     print(f"placeholders.json: {len(entries)} entries")
 
@@ -151,8 +154,9 @@ def placeholders(source: Path) -> None:
 def main() -> int:
     """Parse the options and write the requested files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("nss", "intermediates", "onecrl", "placeholders", "chrome"):
+    for name in ("nss", "intermediates", "onecrl", "chrome"):
         parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--placeholders", type=Path, nargs="+")
     options = parser.parse_args()
     if options.nss:
         roots(options.nss)

@@ -15,8 +15,8 @@ SAVED=/usr/sbin/policy-rc.d.before-tlsweep
 
 # TLS servers and clients, and other tools, as command:package. A command need not come from Debian's package.
 COMMANDS="nginx:nginx openssl:openssl gnutls-serv:gnutls-bin gnutls-cli:gnutls-bin haproxy:haproxy apache2:apache2-bin \
-selfserv:libnss3-tools stunnel:stunnel4 curl:curl mitmdump:mitmproxy shellcheck:shellcheck \
-ip:iproute2 zstd:zstd"
+selfserv:libnss3-tools stunnel:stunnel4 redis-server:redis-server mosquitto:mosquitto curl:curl mitmdump:mitmproxy \
+shellcheck:shellcheck ip:iproute2 zstd:zstd promtool:prometheus zsh:zsh fish:fish man:man-db"
 # Servers with STARTTLS
 PACKAGES="dovecot-imapd dovecot-pop3d dovecot-managesieved dovecot-lmtpd vsftpd slapd prosody inspircd postfix \
 postgresql mariadb-server-core"

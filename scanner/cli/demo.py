@@ -79,10 +79,10 @@ async def _demo(path: Path, serve: bool) -> bool:
 
 def _report(path: Path) -> None:
     from scanner.report.build import build
-    from scanner.report.svg import MISSING
 
-    if not build([str(path / "findings.ndjson")], str(path / "report.html"), force=True).drawn:
-        click.echo(f"tlsweep: {MISSING}", err=True)
+    built = build([str(path / "findings.ndjson")], str(path / "report.html"), force=True)
+    if built.no_charts is not None:
+        click.echo(f"tlsweep: {built.no_charts}", err=True)
 
 
 async def _serve(fleet: Fleet) -> None:

@@ -43,7 +43,7 @@ class _AnswerPage:
         if answer["clients"]:
             self._title(translate("What clients say"))
             for client, text in answer["clients"].items():
-                self._line(f"{client}: ", text)
+                self._line(f"{client} {answer['releases'][client]}: ", text)
         self._fixes(answer["fixes"])
         if answer["errors"]:
             self._title(translate("Errors that can mean it"))
@@ -66,8 +66,9 @@ class _AnswerPage:
             )
         for meaning in answer["meanings"]:
             self._paragraph(meaning["means"])
-        self._title(translate("It can mean, the likeliest first"))
-        self._codes(answer["codes"], numbered=True)
+        if answer["codes"]:
+            self._title(translate("It can mean, the likeliest first"))
+            self._codes(answer["codes"], numbered=True)
         self._title(translate("How to tell them apart"))
         self._line(translate("decides: "), answer["check"])
         for meaning in answer["meanings"]:

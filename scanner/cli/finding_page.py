@@ -80,7 +80,10 @@ def _page(console: Console, finding: Finding, file: str | None) -> None:
         _diagnosis(console, diagnosis, show_endpoints=file is None)
     if finding["clients"]:
         console.print(indented(Text(translate("What clients say"), style="bold"), 2, above=1))
-        console.print(indented(_grid(finding["clients"].items()), 4))
+        from scanner.explain.answers import with_releases
+
+        said = with_releases(finding["clients"])
+        console.print(indented(_grid(said.items()), 4))
 
 
 def _name(finding: Finding) -> str:

@@ -41,7 +41,6 @@ def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: s
     from scanner.output import OutputClosed
     from scanner.output.rereadable import rereadable
     from scanner.report.build import build
-    from scanner.report.svg import MISSING
 
     with ExitStack() as stack:
         refuse_what_is_read(output, (*findings, *since))
@@ -53,8 +52,8 @@ def report(findings: tuple[str, ...], since: tuple[str, ...], output: str, by: s
             built = build(findings, output, since=since, by=by, force=force, names=names)
         except OutputClosed:  # the reader of our standard output has gone
             raise BrokenPipeError from None
-    if not built.drawn:
-        click.echo(f"tlsweep: {MISSING}", err=True)
+    if built.no_charts is not None:
+        click.echo(f"tlsweep: {built.no_charts}", err=True)
     if output != "-":
         click.echo(f"tlsweep: {built.summary_line()}", err=True)
 

@@ -28,8 +28,14 @@ class _Workers(click.IntRange):
     "--workers", type=_Workers(), metavar="N|auto", default=1, show_default=True,
     help="Processes that read plain files together; 'auto' is one per core.",
 )  # fmt: skip
+@click.option(
+    "--max-targets", type=click.IntRange(0, 100_000), metavar="N", default=5000, show_default=True,
+    help="Targets, and certificates, that have metrics of their own in --format prometheus: those that fail or expire first. 0: none.",
+)  # fmt: skip
 @language_option
-def stats(findings: tuple[str, ...], by: tuple[str, ...], form: str, workers: int | Literal["auto"]) -> None:
+def stats(
+    findings: tuple[str, ...], by: tuple[str, ...], form: str, workers: int | Literal["auto"], max_targets: int
+) -> None:
     """Count outcomes, causes and codes over one or more files of FINDINGS; '-' is standard input.
 
     Beside the counts: causes that many targets share, when certificates expire, how long the stages took, and what the
@@ -48,6 +54,6 @@ def stats(findings: tuple[str, ...], by: tuple[str, ...], form: str, workers: in
     from scanner.process.limits import cores
 
     count = min(cores(), MAX_WORKERS) if workers == "auto" else workers
-    folded = fold_files(findings, by, count)
+    folded = fold_files(findings, by, count, max_targets if form == "prometheus" else 0)
     folded.counts.require_columns()
     standard_output().write(stats_tables.FORMATS[form](folded.counts, folded).rstrip("\n") + "\n")

@@ -213,6 +213,12 @@ ISSUERS: Final = (
 )
 
 
+def _with_bundle(pki: Pki, at: Endpoint) -> Credential:
+    credential = pki.leaf(at.host)
+    bundle = [pki.new_root(f"Demo unrelated root {number}").der for number in range(10)]
+    return credential.sending(*credential.chain, *bundle)
+
+
 def _chain_case(code: str, story: str, server: HandlerFactory, owner: str = "web") -> DemoCase:
     return failing_case("chain-validation", code, code, story, server, owner=owner)
 
@@ -232,6 +238,14 @@ CHAIN: Final = (
         presenting(lambda pki, at: pki.leaf(at.host, issuer=pki.authority("Demo no CA", is_ca=False))),
     ),
     _chain_case("path-length-exceeded", "More intermediates than a CA above allows.", presenting(_path_too_long)),
+    failing_case(
+        "chain-validation",
+        "too-many-certificates",
+        "too-many-certificates",
+        "A bundle of roots went into the chain file: Java takes ten certificates.",
+        presenting(_with_bundle),
+        also=("chain-has-extras",),
+    ),
     _chain_case(
         "name-constraint-violated", "The CA may sign for example.com alone.", presenting(_wrong_names_permitted)
     ),
@@ -269,8 +283,13 @@ CHAIN: Final = (
         presenting(_cross_sign_first),
         also=("chain-has-extras",),
     ),
-    _chain_case(
-        "policy-not-satisfied", "A CA above demands a certificate policy, and nobody has one.", presenting(_no_policy)
+    failing_case(
+        "chain-validation",
+        "policy-not-satisfied",
+        "policy-not-satisfied",
+        "A CA above demands a certificate policy, and nobody has one.",
+        presenting(_no_policy),
+        also=("unknown-critical-extension",),
     ),
     _chain_case("malformed-certificate", "The certificate is cut short.", _malformed),
     _chain_case(

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from msgspec.structs import replace
 
 from scanner.demo.cases import (
     Endpoint,
@@ -19,7 +20,8 @@ from scanner.demo.cases import (
     valid_rsa_credential,
     without_certificate,
 )
-from scanner.demo.client_hello import ALPN, ClientHello
+from scanner.demo.client_hello import ALPN, EMPTY_RENEGOTIATION_INFO_SCSV, RENEGOTIATION_INFO, ClientHello
+from scanner.demo.pki import Credential
 from scanner.demo.server_messages import (
     RSA_PKCS1_SHA1,
     SSL30,
@@ -31,7 +33,15 @@ from scanner.demo.server_messages import (
     alert,
     server_flight,
 )
-from scanner.demo.servers import Handler, answer_hello_with, close_gracefully, close_with_alert, refuse_if, scripted
+from scanner.demo.servers import (
+    Handler,
+    answer_hello_with,
+    close_gracefully,
+    close_with_alert,
+    drain,
+    refuse_if,
+    scripted,
+)
 
 
 def _old(version: int, *suites: ServerSuite, answers_any_version: bool = False) -> HandlerFactory:
@@ -66,6 +76,17 @@ def _sha1_signatures(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     flight = partial(server_flight, scheme=RSA_PKCS1_SHA1)
     suites = [ServerSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]
     return scripted(credential, suites=suites, flight=flight, scheme=RSA_PKCS1_SHA1)
+
+
+def _legacy_renegotiation(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    def flight(hello: ClientHello, version: int, suite: ServerSuite, credential: Credential) -> bytes:
+        # to a client that does not know RFC 5746
+        extensions = hello.extensions - {RENEGOTIATION_INFO}
+        suites = tuple(suite for suite in hello.suites if suite != EMPTY_RENEGOTIATION_INFO_SCSV)
+        return server_flight(replace(hello, extensions=extensions, suites=suites), version, suite, credential)
+
+    suites = [ServerSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]
+    return scripted(factory.pki.leaf(endpoint.host), suites=suites, flight=flight)
 
 
 _version_case: Final = partial(failing_case, "protocol-version")
@@ -116,6 +137,20 @@ CASES: Final = (
         "version-intolerant",
         "The same, by hanging up.",
         _intolerant(close_gracefully),
+        owner="payments",
+    ),
+    _version_case(
+        "version-intolerant-silent",
+        "version-intolerant",
+        "The same, by not answering.",
+        _intolerant(drain),
+        owner="payments",
+    ),
+    _version_case(
+        "legacy-renegotiation",
+        "legacy-renegotiation",
+        "TLS 1.2 without secure renegotiation, which OpenSSL 3 insists on.",
+        _legacy_renegotiation,
         owner="payments",
     ),
     _cipher_case(

@@ -53,6 +53,14 @@ CASES: Final = (
         without_certificate(drain),
     ),
     _network_case(
+        "silent-greeting",
+        "no-greeting",
+        "An SMTP server that accepts the connection and does not greet.",
+        without_certificate(drain),
+        protocol="smtp",
+        owner="mail",
+    ),
+    _network_case(
         "sni-filtered",
         "sni-filtered",
         "A filter resets connections that ask for this name; the server behind it is well.",

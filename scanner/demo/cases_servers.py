@@ -22,6 +22,7 @@ from scanner.demo.client_hello import ClientHello
 from scanner.demo.pki import DAY, Credential, Pki, name, new_key
 from scanner.demo.servers import (
     Handler,
+    after_proxy_header,
     answer_hello_with,
     close_with_alert,
     greet_with,
@@ -60,6 +61,23 @@ def _sni_unrecognized(factory: ServerFactory, endpoint: Endpoint) -> Handler:
     return refuse_if(
         lambda hello: hello.server_name != f"default-site.{DOMAIN}", refuse, factory.default_context, endpoint.story
     )
+
+
+def _behind_a_load_balancer(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    return after_proxy_header(factory.context(valid_credential(factory.pki, endpoint)), endpoint.story)
+
+
+def _warns_of_name(factory: ServerFactory, endpoint: Endpoint) -> Handler:
+    def flight(hello: ClientHello, version: int, suite: server_messages.ServerSuite, credential: Credential) -> bytes:
+        warning = server_messages.records(21, version, bytes([1, server_messages.Alert.UNRECOGNIZED_NAME]))
+        return warning + server_messages.server_flight(hello, version, suite, credential)
+
+    return scripted(factory.pki.leaf(endpoint.host), suites=_SUITES, flight=flight)
+
+
+def _with_many_names(pki: Pki, at: Endpoint) -> Credential:
+    # Shared hosting that puts all its customers into one certificate
+    return pki.leaf(at.host, *(f"customer-{number}.shared-hosting.{DOMAIN}" for number in range(1000)))
 
 
 def _closes_midway(factory: ServerFactory, endpoint: Endpoint) -> Handler:
@@ -163,6 +181,21 @@ CASES: Final = (
         owner="mail",
     ),
     _case(
+        "session-refused",
+        "session-refused",
+        "An SMTP server that serves clients of its own network only.",
+        without_certificate(greet_with(b"554 5.7.1 mx.demo.test: client host rejected: Access denied\r\n")),
+        protocol="smtp",
+        owner="mail",
+    ),
+    _case(
+        "proxy-header",
+        "proxy-header-expected",
+        "A listener for a load balancer that sends PROXY headers, reached directly.",
+        _behind_a_load_balancer,
+        owner="platform",
+    ),
+    _case(
         "plain-database",
         "starttls-not-offered",
         "A PostgreSQL server without TLS.",
@@ -175,6 +208,19 @@ CASES: Final = (
         "sni-unrecognized",
         "An unrecognized_name alert: the server does not know the name.",
         _sni_unrecognized,
+    ),
+    _case(
+        "warns-of-name",
+        "sni-unrecognized",
+        "A warning that the name is not known, and then a certificate that fits: Java hangs up at the warning.",
+        _warns_of_name,
+        owner="platform",
+    ),
+    _case(
+        "oversized-message",
+        "oversized-message",
+        "A certificate with a thousand names: its message is longer than Java takes.",
+        presenting(_with_many_names),
     ),
     _case(
         "internal-error",

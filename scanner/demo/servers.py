@@ -31,6 +31,8 @@ CONNECTION_SECONDS: Final = 60.0
 CLOSE_SECONDS: Final = 2.0
 REQUEST_SECONDS: Final = 5.0
 MAX_REQUEST: Final = 16384
+PROXY_V1: Final = b"PROXY "
+MAX_LINE: Final = 2048
 # A bit less than one Ethernet segment: some middleboxes drop larger hellos.
 ONE_PACKET: Final = 1400
 
@@ -229,6 +231,24 @@ async def close_with_reset(stream: trio.SocketStream) -> None:
     reset(stream)
 
 
+def after_proxy_header(context: ssl.SSLContext, page: str) -> Handler:
+    """Return a handler that serves connections which begin with a PROXY header of version 1, and resets others."""
+
+    async def handle(stream: trio.SocketStream) -> None:
+        received = b""
+        while b"\r\n" not in received and received[: len(PROXY_V1)] == PROXY_V1[: len(received)]:
+            if not (chunk := await stream.receive_some(MAX_LINE)):
+                return
+            received += chunk
+        header, _, rest = received.partition(b"\r\n")
+        if header.startswith(PROXY_V1):
+            await serve_page(stream, context, page, rest)
+        else:
+            reset(stream)
+
+    return handle
+
+
 def close_with_alert(description: server_messages.Alert) -> Handler:
     """Return a handler that sends a fatal alert, then FIN."""
 
@@ -274,8 +294,6 @@ def scripted(
 
 
 # --- STARTTLS --------------------------------------------------------------------------------------------
-
-MAX_LINE: Final = 2048
 
 
 class _Lines:

@@ -24,9 +24,14 @@ ENUMERATION: Final = "enumerate-"
 CLIENT_AUTH: Final = "client-auth"
 AUTHENTICATED: Final = "authenticated"
 HTTP: Final = "http"
+# Nothing is asked: does the handshake come to its end?
+FINISH: Final = "finish"
 # As the first, but nothing is sent after the handshake: does the server hang up nevertheless?
 QUIET: Final = "client-auth-quiet"
 
+
+# The name of the ClientHello in evidence whose certificates come from a file.
+FILE_OFFER: Final = "file"
 
 NO_FLEET: Final = FleetVerdict()
 

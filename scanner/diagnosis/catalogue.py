@@ -24,7 +24,7 @@ __all__ = ["CAUSES", "CODES", "Code", "Words", "rank", "translated", "words_of"]
 
 
 class Code(Struct, frozen=True):
-    """One code: ``severity`` is the usual one; ``summary`` and ``confirm`` are templates, the most telling one first.
+    """One code: ``severity`` is the usual one; ``summary``, ``remedy`` and ``confirm`` are templates, the most telling one first.
 
     ``judged`` is false where no rule gives the code yet.
     """
@@ -36,7 +36,7 @@ class Code(Struct, frozen=True):
     title: str
     proof: str
     summary: tuple[str, ...]
-    remedy: str
+    remedy: tuple[str, ...]
     confirm: tuple[str, ...]
     order: int
     judged: bool
@@ -48,12 +48,16 @@ class Words(Struct, frozen=True):
     title: str
     proof: str
     summary: tuple[str, ...]
-    remedy: str
+    remedy: tuple[str, ...]
 
 
 def _table(name: str) -> dict[str, Any]:
     table: dict[str, Any] = orjson.loads(shipped(name))
     return table
+
+
+def _remedies(written: str | list[str]) -> tuple[str, ...]:
+    return (written,) if isinstance(written, str) else tuple(written)
 
 
 def _read() -> dict[str, Code]:
@@ -67,7 +71,7 @@ def _read() -> dict[str, Code]:
             title=entry["title"],
             proof=entry["proof"],
             summary=tuple(entry["summary"]),
-            remedy=entry["remedy"],
+            remedy=_remedies(entry["remedy"]),
             confirm=tuple(entry["confirm"]),
             order=order,
             judged=entry.get("judged", True),
@@ -102,7 +106,7 @@ def words_of(code: str, language: str = ENGLISH) -> Words:
         other.get("title", entry.title),
         other.get("proof", entry.proof),
         tuple(other.get("summary", entry.summary)),
-        other.get("remedy", entry.remedy),
+        _remedies(other["remedy"]) if "remedy" in other else entry.remedy,
     )
 
 

@@ -9,6 +9,7 @@ from scanner.diagnosis.case import BROWSER_PROTOCOLS, Case
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.parts import ChainReport, ChainSetting, part_of
 from scanner.diagnosis.rules.certificate import certificate_claims
+from scanner.diagnosis.rules.deviations import deviation_claims
 from scanner.diagnosis.rules.negotiation import flight_claims, has_another_key, key_claims
 from scanner.diagnosis.rules.revocation import revocation_claims, staple_of
 from scanner.diagnosis.rules.transparency import transparency_claims, transparency_of
@@ -77,6 +78,8 @@ def _report(chain: ChainVerdict, setting: ChainSetting) -> ChainReport:
     claims, failed = list[Claim](), list[str]()
     if setting.sent:
         ask(claims, failed, flight_claims, setting.negotiation, chain)
+        if setting.negotiation.deviations:
+            ask(claims, failed, deviation_claims, setting.negotiation, setting.browsers)
     ask(claims, failed, key_claims, chain, setting)
     before = len(failed)
     of_certificates: list[Claim] = []

@@ -40,7 +40,9 @@ from scanner.diagnosis.rules.caa import caa_claims
 from scanner.diagnosis.rules.client_auth import client_auth_claims
 from scanner.diagnosis.rules.clock import clock_claims
 from scanner.diagnosis.rules.dane import dane_claims
+from scanner.diagnosis.rules.deviations import deviation_claims, warning_claims
 from scanner.diagnosis.rules.dns import dns_claims
+from scanner.diagnosis.rules.files import file_claims
 from scanner.diagnosis.rules.interception import interception_claims, path_claims
 from scanner.diagnosis.rules.names import name_claims
 from scanner.diagnosis.rules.negotiation import (
@@ -52,7 +54,7 @@ from scanner.diagnosis.rules.negotiation import (
 )
 from scanner.diagnosis.rules.network import connect_claims, partly_unreachable, unreachable
 from scanner.diagnosis.rules.reach import reach_claims
-from scanner.diagnosis.rules.refusal import legacy_claims, refusal_claims
+from scanner.diagnosis.rules.refusal import finish_claims, legacy_claims, refusal_claims
 from scanner.errors import describe_caught, joined
 from scanner.model.evidence import Evidence, Failure, Stage
 from scanner.model.findings import Cause, DiagnosisRecord, Outcome
@@ -67,7 +69,7 @@ OF_FAILURE: Final[tuple[Rule, ...]] = (connect_claims, refusal_claims)
 # Certificates that something in between may have made, or that are not for the name.
 OF_STRANGERS: Final[tuple[Rule, ...]] = (interception_claims, name_claims)
 # Further connections, and handshakes that were completed.
-OF_ANSWERS: Final[tuple[Rule, ...]] = (comparison_claims, enumeration_claims, client_auth_claims)
+OF_ANSWERS: Final[tuple[Rule, ...]] = (comparison_claims, enumeration_claims, finish_claims, client_auth_claims)
 # What the fleet says of our clock.
 OF_CLOCK: Final[tuple[Rule, ...]] = (clock_claims,)
 # What DNS says of the certificate.
@@ -196,12 +198,18 @@ def _claims_of_address(case: Case, failed: list[str]) -> list[Claim]:
             ask(claims, failed, rule, case)
     if probe.failure is not None and unreachable(endpoint):
         return claims
+    if probe.detail is not None and probe.failure is None:
+        ask(claims, failed, file_claims, case)
     if first is not None and probe.failure is None and first.negotiation.dh_bits is not None:
         ask(claims, failed, group_claims, first.negotiation)
     if flight is not None and not flight.certificates:
         ask(claims, failed, bare_flight_claims, flight.negotiation)
     elif flight is not None and verdict is None:
         ask(claims, failed, flight_claims, flight.negotiation, None)
+    if flight is not None and verdict is None and flight.negotiation.deviations:
+        ask(claims, failed, deviation_claims, flight.negotiation, case.browsers)
+    if probe.alert is not None and probe.failure is None:
+        ask(claims, failed, warning_claims, probe.alert)
     if verdict is not None:
         if verdict.error is not None:
             failed.append(verdict.error)
@@ -230,7 +238,7 @@ def _disagreement(evidence: Evidence, claims: list[list[Claim]]) -> Claim | None
         if unreachable(endpoint) or endpoint.probe.failure is Failure.BUG:
             continue
         flight = flight_of(endpoint)
-        leaf = _fingerprint(flight.certificates[0]) if flight is not None and flight.certificates else None
+        leaf = _fingerprint(flight.leaf_first[0]) if flight is not None and flight.certificates else None
         wrong = sorted({c.code for c in found if (c.severity or CODES[c.code].severity) != "note"})
         views.setdefault((leaf, tuple(wrong)), []).append(endpoint.address)
     if len(views) < 2:

@@ -18,6 +18,7 @@ from scanner.diagnosis.case import (
     BROWSER_PROTOCOLS,
     CLIENT_AUTH,
     ENUMERATION,
+    FINISH,
     HTTP,
     QUIET,
     accepted_from,
@@ -25,17 +26,22 @@ from scanner.diagnosis.case import (
     followup,
     works,
 )
-from scanner.diagnosis.rules.client_auth import hung_up, required
-from scanner.diagnosis.rules.negotiation import key_refused_by
+from scanner.diagnosis.rules.client_auth import HTTP_ALPN, demanded_behind, hung_up, required
+from scanner.diagnosis.rules.negotiation import OLD_SCHEMES, key_refused_by
+from scanner.diagnosis.rules.opening import TLS_FIRST
 from scanner.diagnosis.rules.refusal import (
     LEGACY_QUESTIONS,
     NO_APPLICATION_PROTOCOL,
+    PROXY_QUESTIONS,
     REFUSALS,
     SNI_QUESTIONS,
+    header_expected,
     name_is_the_reason,
     strange_choices,
 )
+from scanner.diagnosis.session_refusals import UNAVAILABLE, UNKNOWN, meaning_of
 from scanner.model.evidence import EndpointEvidence, Failure, Probe, ServerFlight, Stage, Target
+from scanner.starttls.base import GREETING
 from scanner.tls import offers
 from scanner.tls.offers import Offer
 from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
@@ -46,7 +52,7 @@ __all__ = ["MAX_ENUMERATION", "MAX_QUESTIONS", "UNKNOWABLE_NAME", "Question", "a
 # A name that no server can have a certificate for: "invalid" is reserved for that (RFC 6761 section 6.4).
 UNKNOWABLE_NAME: Final = "tlsweep-asks-for-no-such-name.invalid"
 
-# The longest plan (a server that resets everything) has eight questions, and where "everything" works four tell what of it
+# The longest plan (a server that resets everything) has ten questions, and where "everything" works four tell what of it
 # was needed. What is not plain after ten connections will not be after twenty, and each costs the server's owner something.
 MAX_QUESTIONS: Final = 10
 # With --enumerate one connection finds one suite: a server with everything on accepts some 60 suites in TLS 1.2 and
@@ -56,6 +62,8 @@ MAX_ENUMERATION: Final = 200
 _BROWSER_SCHEMES: Final = replace(offers.MODERN, name="browser-schemes", schemes=offers.BROWSER_SCHEMES)
 _WITH_SNI: Final[dict[str, Offer]] = {
     "small": offers.SMALL,
+    "two-shares": offers.TWO_SHARES,
+    "no-status": offers.NO_STATUS,
     "tls12": offers.TLS12_ONLY,
     "all-suites": offers.ALL_SUITES_OFFER,
     "all-groups": offers.ALL_GROUPS_OFFER,
@@ -68,15 +76,22 @@ _WITH_SNI: Final[dict[str, Offer]] = {
     "ssl3": offers.SSL3_ONLY,
     "forward-secret": offers.FORWARD_SECRET,
     "no-sha1": offers.NO_SHA1,
+    "no-sha224": offers.NO_SHA224,
     "browser-schemes": _BROWSER_SCHEMES,
 }
 
 # --- plans ---------------------------------------------------------------------------------------
 
-# Silence costs a whole deadline each time, so only what explains silence: size, name, and everything old at once.
-_SILENT: Final = ("small", "other-sni", "tls12-everything")
-# A reset or a bare close at the hello: size, a filter on the name, versions, then servers too old to send alerts.
-_CUT: Final = ("small", "other-sni", "tls12", "everything", "tls12-everything", *LEGACY_QUESTIONS)
+# Silence costs a whole deadline each time, so only what explains silence, and first what settles most: the hello without TLS 1.3
+# is small as well, and where it gets no answer either, a small one would not. Then the name, and everything old at once.
+_SILENT: Final = ("tls12", "small", "other-sni", "tls12-everything")
+# A reset or a bare close at the hello: size, a filter on the name, versions, a header that has to come first, then servers too
+# old to send alerts.
+_CUT: Final = ("small", "other-sni", "tls12", "everything", "tls12-everything", *PROXY_QUESTIONS, *LEGACY_QUESTIONS)
+# The same before the dialogue has brought a byte: nothing in a hello explains it.
+_CUT_UNGREETED: Final = PROXY_QUESTIONS
+# Ports on which the protocols with a greeting begin in plain text: no hello is sent ahead of a greeting there.
+_GREETED_PORTS: Final = frozenset({21, 24, 25, 110, 119, 143, 587, 2525, 3306, 4190})
 # handshake_failure and its like: nothing in common (the usual case), the name, or a version that the alert does not name.
 _NOTHING_SHARED: Final = ("everything", "no-sni", "tls12-everything", *LEGACY_QUESTIONS)
 # protocol_version: intolerance of 1.3 first, since it needs one connection only, then older versions.
@@ -115,6 +130,9 @@ class Question(Struct, frozen=True):
     Where ``replaces`` is set and the answer is a whole flight, it takes the place of the first probe, and ALPN is left out from then
     on. With ``complete``, which is what the server said in its first flight, the handshake is completed instead, by OpenSSL's
     hello, and a request sent to the application (none if ``quiet``); ``present`` shows our certificate.
+    ``proxy`` is the version of the PROXY protocol whose header is sent first; 0: none. With ``direct`` TLS begins with the first byte,
+    whatever the protocol. A ``patient`` question gets most of the time
+    that is left: its answer is the application's, which may take longer than a handshake.
     """
 
     name: str
@@ -124,6 +142,9 @@ class Question(Struct, frozen=True):
     present: bool = False
     quiet: bool = False
     replaces: bool = False
+    proxy: int = 0
+    direct: bool = False
+    patient: bool = False
 
 
 def next_question(
@@ -146,6 +167,8 @@ def next_question(
         name = _open_question(target, endpoint, verdict)
         if name is not None:
             return _question(name, target)
+    if asked and (header_expected(endpoint) or works(endpoint, TLS_FIRST)):
+        return None  # it was reached in a way in which handshakes are neither completed nor enumerated
     completion = _completion(target, endpoint, verdict, authenticate, thorough=enumerate, wants_date=wants_date)
     if completion is not None:
         return completion
@@ -160,6 +183,10 @@ def _question(name: str, target: Target) -> Question:
     if name in ("other-sni", "default-certificate"):
         return Question(name, offers.MODERN, UNKNOWABLE_NAME)
     # Of a service of any kind it is no fault that it knows no protocol of the web (RFC 7301 section 3.2).
+    if name == TLS_FIRST:
+        return Question(name, offers.MODERN, target.sni, direct=True)
+    if name in PROXY_QUESTIONS:
+        return Question(name, offers.MODERN, target.sni, proxy=PROXY_QUESTIONS.index(name) + 1)
     return Question(name, _WITH_SNI[name], target.sni, replaces=name == "no-alpn" and target.protocol == "tls")
 
 
@@ -167,14 +194,16 @@ def _open_question(target: Target, endpoint: EndpointEvidence, verdict: ChainVer
     probe = endpoint.probe
     if probe.ok:
         return _doubt(target, endpoint, verdict)
-    if probe.failure not in REFUSALS or probe.stage is Stage.STARTTLS:
+    if probe.failure not in REFUSALS and not _may_lack_a_header(target, probe):
         return None
     flight = probe.flight
     if flight is not None and flight.negotiation.version is not None:
         # It has already chosen: only an old version is left to be understood.
         return _legacy_left(endpoint) if flight.negotiation.version < offers.TLS12 else None
-    for name in _plan(probe):
+    for name in _plan(target, probe):
         if name in SNI_QUESTIONS and target.sni is None:
+            continue
+        if name == "small" and _silent(endpoint, "tls12"):
             continue
         if name not in endpoint.followups:
             return None if _settled(endpoint) else name
@@ -183,15 +212,32 @@ def _open_question(target: Target, endpoint: EndpointEvidence, verdict: ChainVer
     return _refinement(endpoint)
 
 
-def _plan(probe: Probe) -> tuple[str, ...]:
+def _plan(target: Target, probe: Probe) -> tuple[str, ...]:
     if probe.failure is Failure.ALERT:
         return _NOTHING_SHARED if probe.alert is None else _BY_ALERT.get(probe.alert[1], _NOTHING_SHARED)
     if probe.failure is Failure.MALFORMED:
         return ()
     # Cut in the middle of an answer: no other hello explains that.
-    if probe.bytes_received:
+    if probe.bytes_received and probe.failure is not Failure.SESSION_REFUSED:
         return ()
+    if probe.stage is Stage.STARTTLS:
+        if probe.failure is Failure.SILENT:
+            return () if target.port in _GREETED_PORTS or probe.awaited != GREETING else (TLS_FIRST,)
+        return _CUT_UNGREETED
     return _SILENT if probe.failure is Failure.SILENT else _CUT
+
+
+def _may_lack_a_header(target: Target, probe: Probe) -> bool:
+    """Return True if a service refused us at once, for a reason that is no reason against this client: Postfix calls the want of a
+    PROXY header a local error."""
+    if probe.failure is not Failure.SESSION_REFUSED or probe.awaited != GREETING:
+        return False
+    return meaning_of(target.protocol, probe.detail or "", GREETING) in (UNAVAILABLE, UNKNOWN)
+
+
+def _silent(endpoint: EndpointEvidence, name: str) -> bool:
+    answer = followup(endpoint, name)
+    return answer is not None and answer.failure is Failure.SILENT and answer.stage is not Stage.STARTTLS
 
 
 def _settled(endpoint: EndpointEvidence) -> bool:
@@ -206,13 +252,21 @@ def _refinement(endpoint: EndpointEvidence) -> str | None:
     asked = endpoint.followups
     if works(endpoint, "tls12"):
         # The same hello but for TLS 1.3, without a post-quantum share in either: was it the version, or the size?
-        return _first_open(endpoint, ("small",))
+        if "small" not in asked:
+            return "small"
+    if works(endpoint, "small"):
+        return _first_open(endpoint, ("two-shares",))
+    if works(endpoint, "tls12"):
+        return None
     if works(endpoint, "everything"):
         answer = asked["everything"].flight
         if answer is None or len(strange_choices(answer.negotiation)) == 1:
             return None
-        # Several choices are out of the ordinary, or none: change one list at a time.
-        return _first_open(endpoint, ("all-suites", "all-groups", "all-schemes", "no-alpn"))
+        # Several choices are out of the ordinary, or none: change one list at a time. An alert tells of lists, an end without a word
+        # of a server that stumbles.
+        lists = ("all-suites", "all-groups", "all-schemes", "no-alpn")
+        alerted = endpoint.probe.failure is Failure.ALERT
+        return _first_open(endpoint, (*lists, "no-status") if alerted else ("no-status", *lists))
     if works(endpoint, "tls12-everything"):
         if "tls12" not in asked:
             return "tls12"
@@ -247,12 +301,9 @@ def _doubt(target: Target, endpoint: EndpointEvidence, verdict: ChainVerdict | N
         return _legacy_left(endpoint)
     if flight.negotiation.cipher in offers.RSA_KX and "forward-secret" not in asked:
         return "forward-secret"
-    if (
-        flight.negotiation.version == offers.TLS12
-        and flight.negotiation.signature_scheme in offers.SHA1_SCHEMES
-        and "no-sha1" not in asked
-    ):
-        return "no-sha1"
+    scheme = flight.negotiation.signature_scheme
+    if scheme in OLD_SCHEMES and flight.negotiation.version == offers.TLS12 and OLD_SCHEMES[scheme] not in asked:
+        return OLD_SCHEMES[scheme]
     if verdict is None:
         return None
     if "browser-schemes" not in asked and target.protocol in BROWSER_PROTOCOLS:
@@ -275,6 +326,8 @@ def _may_be_made(verdict: ChainVerdict) -> bool:
 
 # --- completed handshakes --------------------------------------------------------------------------
 
+# IANA's port of https: HTTP is what is spoken there, if nothing says otherwise.
+HTTPS_PORT: Final = 443
 # What may be a wrong clock: the Date of an HTTP answer is a witness.
 _DOUBTS_OF_TIME: Final = frozenset({"certificate-expired", "certificate-not-yet-valid", "intermediate-expired"})
 # What may be a portal or a block page: where an HTTP answer redirects to is a witness too.
@@ -297,16 +350,30 @@ def _completion(
     if flight is None or not flight.negotiation.complete:
         return None
     if flight.negotiation.client_auth is not None:
+        quiet = QUIET in asked or not _protocol_is_known(target, flight)
         if CLIENT_AUTH not in asked:
-            return Question(CLIENT_AUTH, offers.MODERN, target.sni, flight)
+            return Question(CLIENT_AUTH, offers.MODERN, target.sni, flight, quiet=quiet, patient=True)
         if QUIET not in asked and hung_up(asked[CLIENT_AUTH]) and required(endpoint, target.protocol) is None:
-            return Question(QUIET, offers.MODERN, target.sni, flight, quiet=True)
+            return Question(QUIET, offers.MODERN, target.sni, flight, quiet=True, patient=True)
         if authenticate and AUTHENTICATED not in asked:
-            return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
+            return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True, quiet=quiet, patient=True)
     elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS:
         if thorough or (verdict is not None and not verdict.is_clean and _in_doubt(target, verdict, wants_date)):
             return Question(HTTP, offers.MODERN, target.sni, flight)
+    elif authenticate and HTTP in asked and AUTHENTICATED not in asked and demanded_behind(asked[HTTP]) is not None:
+        return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
+    if flight.negotiation.version != offers.TLS12 or asked or endpoint.probe.failure is not None:
+        return None
+    # it has signed nothing, or was cut before: the flight does not show that the server can go on
+    if thorough or flight.negotiation.signature_scheme is None or endpoint.probe.cut:
+        return Question(FINISH, offers.MODERN, target.sni, flight, quiet=True)
     return None
+
+
+def _protocol_is_known(target: Target, flight: ServerFlight) -> bool:
+    """Return True if it is known what the service speaks, so that it can be asked something: brokers and databases of another protocol
+    hang up on HTTP, and may take it for an attack."""
+    return target.protocol != "tls" or flight.negotiation.alpn in HTTP_ALPN or target.port == HTTPS_PORT
 
 
 def _in_doubt(target: Target, verdict: ChainVerdict, wants_date: Callable[[str], bool] | None) -> bool:

@@ -139,13 +139,18 @@ class Wording:
         return _fill(one, facts, words) or f"{entry.title}."
 
     def remedy(self, code: str, evidence: Mapping[str, Any]) -> str:
-        """Return what to do; a fact that is not known is named in general words."""
+        """Return what to do: the first remedy whose facts are all known, else the last one, with general words for those that are
+        not."""
         entry = words_of(code, self._language)
         facts = {**self._facts, **_without_dates_noise(evidence)}
         if self._language != ENGLISH:
             show = _In(self._language)
-            return _FIELD.sub(lambda found: show(_known_or(facts, found[1], show.general)), entry.remedy)
-        return _FIELD.sub(lambda found: words(_general(facts, found[1])), entry.remedy)
+            return _fill(entry.remedy, facts, show) or _FIELD.sub(
+                lambda found: show(_known_or(facts, found[1], show.general)), entry.remedy[-1]
+            )
+        return _fill(entry.remedy, facts, words) or _FIELD.sub(
+            lambda found: words(_general(facts, found[1])), entry.remedy[-1]
+        )
 
     def confirm(self, code: str, evidence: Mapping[str, Any]) -> str | None:
         """Return a command that shows the fault, safe to paste into a POSIX shell whatever the host is called, if there is one."""
@@ -206,11 +211,16 @@ def _command(entry: Code, facts: Mapping[str, Any], target: Target) -> str | Non
     file = next((name for name in facts.get("stores") or () if name not in _NAMED_STORES), None)
     commands: dict[str, str | None] = {
         "s_client": named,
+        "s_client_of_warning": named if _known(facts.get("warning")) else None,
         "s_client_no_sni": f"{base} -noservername",
         "s_client_trusting": named if file is None else f"{named} -CAfile {_shell(file)}",
         "curl": f"curl -v --connect-to {_shell(f'::{address}:')} {scheme}://{_shell(facts['target'])}/"
         if scheme
         else named,
+        # curl sends version 1, and before HTTP only
+        "curl_proxy": f"curl -v --haproxy-protocol --connect-to {_shell(f'::{address}:')} https://{_shell(facts['target'])}/"
+        if scheme == "https" and facts.get("header") == "v1"
+        else None,
         "dig": "dig" + _at_resolver(facts.get("resolver")),
         "q_host": _shell(target.host),
         "q_address": _shell(address),

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypedDict
 
 from scanner.diagnosis.catalogue import CAUSES, CODES, Code, cause_texts, translated, words_of
 from scanner.diagnosis.clients.predict import predict
+from scanner.diagnosis.clients.texts import RELEASES
 from scanner.diagnosis.wording import Wording
 from scanner.explain.fixes import recipes_for
 from scanner.explain.meanings import Interpretation, interpret, meanings, search, similar_names
@@ -60,12 +61,16 @@ class CodeBrief(TypedDict):
 
 
 class CodeAnswer(CodeBrief):
-    """All about a code; ``clients`` has each client's message where it does not depend on the host."""
+    """All about a code.
+
+    ``clients`` has each client's message where it does not depend on the host, ``releases`` those that it holds for.
+    """
 
     kind: Literal["code"]
     meaning: str
     remedy: str
     clients: dict[str, str]
+    releases: dict[str, str]
     fixes: list[FixRecord]
     errors: list[str]
 
@@ -171,12 +176,14 @@ def brief(code: Code, language: str = ENGLISH) -> CodeBrief:
 
 def code_answer(code: Code, language: str = ENGLISH) -> CodeAnswer:
     """Return the full answer about ``code``."""
+    clients = _clients(code)
     return {
         "kind": "code",
         **brief(code, language),
         "meaning": cause_words(code.cause, language)["means"],
         "remedy": Wording(_PLACEHOLDER_TARGET, ADDRESS, language=language).remedy(code.code, {}),
-        "clients": _clients(code),
+        "clients": clients,
+        "releases": {client: RELEASES[client] for client in clients},
         "fixes": _fixes([code.code]),
         "errors": list(_errors_of(code.code))[:MAX_ERRORS],
     }
@@ -231,6 +238,11 @@ def _errors_of(code: str) -> Iterable[str]:
             if meaning.codes[place : place + 1] == (code,) and meaning.level > 0:
                 yield from (name for name in meaning.names if "*" not in name)
                 yield from meaning.match[:4]
+
+
+def with_releases(said: Mapping[str, str]) -> dict[str, str]:
+    """Return what clients say, each client named with the releases that it holds for."""
+    return {f"{client} {RELEASES[client]}" if client in RELEASES else client: text for client, text in said.items()}
 
 
 # --- errors --------------------------------------------------------------------------------------

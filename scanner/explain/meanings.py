@@ -27,6 +27,9 @@ from scanner.language import ENGLISH
 MIN_PHRASE_LETTERS: Final = 9
 # The corresponding length of phrases in Chinese.
 MIN_PHRASE_IDEOGRAPHS: Final = 3
+# What stands for a name or number in the middle of a phrase, and how many letters and digits that may have
+GAP: Final = "*"
+MAX_GAP: Final = 160
 # Characters of an unknown text that are compared with known names; the cost is the product of both lengths.
 MAX_COMPARED: Final = 120
 # How similar a suggested name must be, from 0 to 1.
@@ -34,16 +37,25 @@ MIN_SIMILARITY: Final = 0.7
 MAX_SUGGESTIONS: Final = 5
 
 
+# A meaning of this level excludes all of lower ones.
+EXCLUSIVE: Final = 3
+
+
 class Meaning(Struct, frozen=True):
-    """One entry; ``codes`` are in order of likelihood, ``level`` is 0 if it only says that something is wrong."""
+    """One entry; ``codes`` are in order of likelihood, ``level`` is 0 if it only says that something is wrong.
+
+    ``codes`` is empty if the server is not at fault.
+    """
 
     id: str
     codes: tuple[str, ...]
     means: str
     tell: str | None
     names: tuple[str, ...]
+    other_names: tuple[str, ...]
     match: tuple[str, ...]
     alerts: frozenset[int]
+    sent_alerts: frozenset[int]
     statuses: frozenset[int]
     level: int
 
@@ -74,13 +86,15 @@ def meanings() -> tuple[Meaning, ...]:
             means=entry["means"],
             tell=entry.get("tell"),
             names=tuple(entry["names"]),
+            other_names=tuple(entry.get("other_names", ())),
             match=tuple(entry["match"]),
             alerts=frozenset(entry.get("alerts", ())),
+            sent_alerts=frozenset(entry.get("sent_alerts", ())),
             statuses=frozenset(entry.get("http", ())),
             level=entry.get("level", 1),
         )
         for identifier, entry in meanings_table().items()
-        if identifier != "numbers"
+        if identifier not in ("numbers", "flags")
     )
 
 
@@ -99,9 +113,13 @@ def interpret(text: str) -> Interpretation:
 
 def _matching(text: str, recognised: Recognised) -> Iterator[Meaning]:
     names = [known.name for known in recognised.errors]
+    sent = {alert for alert in recognised.alerts if recognised.by_client and alert in _sent_by_clients()}
+    received = set(recognised.alerts) - sent
     for meaning in meanings():
-        if any(fnmatchcase(name, pattern) for pattern in meaning.names for name in names) or (
-            meaning.alerts.intersection(recognised.alerts) or meaning.statuses.intersection(recognised.statuses)
+        if any(_is_of(name, meaning) for name in names) or (
+            meaning.alerts & received
+            or meaning.sent_alerts & sent
+            or meaning.statuses.intersection(recognised.statuses)
         ):
             yield meaning
     rest = recognised.rest
@@ -111,9 +129,40 @@ def _matching(text: str, recognised: Recognised) -> Iterator[Meaning]:
         if phrase[0] == " ":
             if phrase in words:
                 yield meaning
+        elif GAP in phrase:
+            if _has_gapped(rest, phrase.split(GAP)):
+                yield meaning
         elif phrase in rest:
             rest = rest.replace(phrase, "\0")
             yield meaning
+
+
+def _has_gapped(rest: str, parts: Sequence[str]) -> bool:
+    """Return whether the parts of a phrase follow one another in ``rest``, at most ``MAX_GAP`` letters apart."""
+    start = rest.find(parts[0])
+    while start >= 0:
+        end = start + len(parts[0])
+        for part in parts[1:]:
+            place = rest.find(part, end, end + MAX_GAP + len(part))
+            if place < 0:
+                break
+            end = place + len(part)
+        else:
+            return True
+        start = rest.find(parts[0], start + 1)
+    return False
+
+
+def _is_of(name: str, meaning: Meaning) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in meaning.names) and not any(
+        fnmatchcase(name, pattern) for pattern in meaning.other_names
+    )
+
+
+@cache
+def _sent_by_clients() -> frozenset[int]:
+    """Return the alerts that mean something else if it is the client that sends them."""
+    return frozenset().union(*(meaning.sent_alerts for meaning in meanings()))
 
 
 def _as_words(text: str) -> str:
@@ -126,8 +175,8 @@ def _phrases() -> tuple[tuple[str, Meaning], ...]:
     found = []
     for meaning in meanings():
         for phrase in meaning.match:
-            joined = alphanumerics(phrase)
-            if len(joined) < (MIN_PHRASE_LETTERS if joined.isascii() else MIN_PHRASE_IDEOGRAPHS):
+            joined = GAP.join(map(alphanumerics, phrase.split(GAP)))
+            if GAP not in joined and len(joined) < (MIN_PHRASE_LETTERS if joined.isascii() else MIN_PHRASE_IDEOGRAPHS):
                 joined = _as_words(phrase)
             found.append((joined, meaning))
     return tuple(sorted(found, key=lambda item: -len(item[0])))
@@ -135,7 +184,9 @@ def _phrases() -> tuple[tuple[str, Meaning], ...]:
 
 def _most_specific(found: Sequence[Meaning]) -> Iterator[Meaning]:
     """Drop the meanings that only say that something is wrong, and those that a more specific one covers."""
-    candidates = [meaning for meaning in found if meaning.level > 0] or list(found)
+    highest = max((meaning.level for meaning in found), default=0)
+    least = highest if highest >= EXCLUSIVE else min(1, highest)
+    candidates = [meaning for meaning in found if meaning.level >= least]
     for meaning in candidates:
         if not any(other.level > meaning.level and set(other.codes) & set(meaning.codes) for other in candidates):
             yield meaning

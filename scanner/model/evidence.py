@@ -141,6 +141,7 @@ class Failure(StrEnum):
     STARTTLS_NOT_OFFERED = "starttls-not-offered"
     STARTTLS_REFUSED = "starttls-refused"
     STARTTLS_MALFORMED = "starttls-malformed"
+    SESSION_REFUSED = "session-refused"  # in words, before TLS could be asked for
     RESET = "reset"
     CLOSED = "closed"
     SILENT = "silent"  # connected, said hello, and the deadline passed
@@ -168,6 +169,35 @@ class ClientAuthRequest(Struct, frozen=True):
     schemes: tuple[int, ...] = ()
 
 
+DeviationKind = Literal[
+    "no-renegotiation-info",
+    "wrong-renegotiation-info",
+    "extension",
+    "alpn",
+    "scheme",
+    "no-key-exchange",
+    "share",
+    "long-message",
+]
+
+
+class Deviation(Struct, frozen=True):
+    """Something in a flight that could be read and that TLS does not allow a server, or does not allow it after our hello.
+
+    ``kind``: "no-renegotiation-info" and "wrong-renegotiation-info" (RFC 5746 section 3.4), "extension" that was not offered or
+    does not belong into ``message``, whose type is ``code``; "alpn" that was not offered, its ``name``; "scheme" that was not
+    offered, its ``code``; "no-key-exchange" (ServerKeyExchange is missing), "share" that is no public key of the group ``code``, by
+    its "form" or its low "order", which is the ``name``;
+    "long-message" of ``size`` bytes, which is longer than some clients take.
+    """
+
+    kind: DeviationKind
+    message: str = ""
+    code: int | None = None
+    name: str | None = None
+    size: int | None = None
+
+
 class Negotiation(Struct, frozen=True):
     """What a server chose in its first flight, and how it proved itself; code points stay numbers.
 
@@ -176,6 +206,7 @@ class Negotiation(Struct, frozen=True):
 
     ``signature_valid`` is whether CertificateVerify (TLS 1.3) or ServerKeyExchange (TLS <= 1.2) verifies with
     the leaf's key; ``None`` where the exchange has no signature (RSA key transport) or the key could not be used.
+    ``leaf_position`` is the place of the leaf among the certificates: 0, unless it is the key of a later one that verifies.
     ``finished_valid`` is the server's Finished MAC (TLS 1.3 only). ``complete`` says that the flight was read to its end.
     """
 
@@ -191,6 +222,8 @@ class Negotiation(Struct, frozen=True):
     finished_valid: bool | None = None
     client_auth: ClientAuthRequest | None = None
     complete: bool = False
+    leaf_position: int = 0
+    deviations: tuple[Deviation, ...] = ()
 
 
 class ServerFlight(Struct, frozen=True):
@@ -202,6 +235,12 @@ class ServerFlight(Struct, frozen=True):
     ocsp_response: bytes | None = None
     scts: tuple[bytes, ...] = ()  # SerializedSCTs of the TLS extension (RFC 6962 section 3.3)
 
+    @property
+    def leaf_first(self) -> tuple[bytes, ...]:
+        """The certificates with the leaf first, and the others in the order in which they were sent."""
+        place, sent = self.negotiation.leaf_position, self.certificates
+        return sent if not 0 < place < len(sent) else (sent[place], *sent[:place], *sent[place + 1 :])
+
 
 class Probe(Struct, frozen=True):
     """One connection with one ClientHello: what was offered, what came back, where it ended.
@@ -209,7 +248,9 @@ class Probe(Struct, frozen=True):
     ``stage`` is the stage that failed, or DONE. ``offer`` names the hello (see ``scanner.tls.offers``).
     ``alert`` is (level, description) of RFC 8446 section 6 as received.
     ``first_bytes`` is the start of what a peer sent that was not TLS; ``detail`` is the peer's own words
-    or the place where a message broke.
+    or the place where a message broke. ``awaited`` says what a dialogue before TLS had asked for, or waited for, when it
+    ended without an answer: "greeting", "EHLO", "STARTTLS", ... ``cut`` counts earlier tries of the same
+    hello that were reset or closed without an answer.
     """
 
     offer: str
@@ -225,6 +266,8 @@ class Probe(Struct, frozen=True):
     connect_seconds: float | None = None
     starttls_seconds: float | None = None
     handshake_seconds: float | None = None
+    awaited: str | None = None
+    cut: int = 0
 
     @property
     def ok(self) -> bool:
@@ -241,7 +284,10 @@ class Completion(Struct, frozen=True):
     ``status``, ``server``, ``location``, ``challenge`` (WWW-Authenticate) and ``date`` are of the HTTP answer (RFC 9110),
     where one was asked for; ``date`` is the server's clock in seconds since the epoch, and ``local_time`` what ours said
     as it arrived. ``reply`` is the start of what the application said, of an HTTP answer the start of its body;
-    APPLICATION without a failure is a refusal in those words. ``offered`` is our chain (DER), leaf first.
+    APPLICATION without a failure is a refusal in those words. ``offered`` is our chain (DER), leaf first. ``answered`` says that a
+    handshake below TLS 1.3 failed after our own flight, key exchange and Finished, was sent; ``renegotiated`` that the server asked
+    for another handshake (RFC 5246 section 7.4.1.1) after our request.
+    Where nothing was asked after the handshake, ``waited`` is for how many seconds the server could refuse or hang up.
     """
 
     stage: Stage
@@ -259,6 +305,9 @@ class Completion(Struct, frozen=True):
     reply: bytes = b""
     offered: tuple[bytes, ...] = ()
     seconds: float = 0.0
+    waited: float | None = None
+    answered: bool = False
+    renegotiated: bool = False
 
 
 class EndpointEvidence(Struct, frozen=True):

@@ -36,8 +36,10 @@ MOST_READ: Final = 65_536
 # After the head of an answer has come: how long the start of its text is waited for, in seconds. It is in the same packet
 # as a rule.
 BODY_WAIT: Final = 1.0
-# Where nothing can be asked: how long a TLS 1.3 server's refusal is waited for, in seconds, after one or two round trips.
+# Where nothing can be asked: how long a TLS 1.3 server's refusal is waited for, in seconds, after one or two round trips; and as many
+# times as long as the connection has taken until then, since a busy server or a long way delays the refusal as well.
 QUIET_WAIT: Final = 1.0
+QUIET_TIMES: Final = 3.0
 
 WEB: Final = frozenset({"tls", "https"})
 # Not a protocol: nothing is said
@@ -161,7 +163,11 @@ class _CompletedConnection:
         self._heard = b""
         self._http: HttpAnswer | None = None
         self._local_time: float | None = None
+        self._begun = 0.0
+        self._waited: float | None = None
         self._done = False
+        self._tls: Tls | None = None
+        self._renegotiated = False
 
     async def run(self, address: str, context: ssl.SSLContext, timing: Timing) -> Completion:
         dialogue = self._service.open_dialogue()
@@ -174,7 +180,7 @@ class _CompletedConnection:
         try:
             # what is said after the handshake must not wait for the acknowledgement of its last message
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            begun = trio.current_time()
+            self._begun = begun = trio.current_time()
             end = begun + timing.total
             with trio.CancelScope(deadline=min(begun + timing.connect, end)) as scope:
                 await connection.connect(sock, address, self._service.port, b"")
@@ -204,7 +210,7 @@ class _CompletedConnection:
         self, sock: socket.socket, context: ssl.SSLContext, dialogue: Dialogue | None, scope: trio.CancelScope
     ) -> None:
         try:
-            tls = Tls(sock, context, self._sni, dialogue)
+            self._tls = tls = Tls(sock, context, self._sni, dialogue)
         except ValueError as error:  # a name that OpenSSL does not send
             self._failure, self._detail = Failure.MALFORMED, str(error)
             return
@@ -240,13 +246,16 @@ class _CompletedConnection:
         if not self._asked:
             return
         if self._stage is Stage.HELLO:
-            # below TLS 1.3 our second flight holds the certificate, or says that there is none (RFC 5246 section 7.4.6);
-            # ``ssl`` knows the version of completed handshakes only
-            if tls.flights > 1 and self._expected is not None and self._expected < TLS13:
+            # below TLS 1.3 our second flight holds the certificate, or says that there is none (RFC 5246 section 7.4.6)
+            if self._has_answered(tls):
                 self._stage = Stage.CLIENT_AUTH
                 self._version = self._expected
         elif not self._heard and self._alert in CERTIFICATE_ALERTS:
             self._stage = Stage.CLIENT_AUTH
+
+    def _has_answered(self, tls: Tls) -> bool:
+        """Return whether our second flight was sent, below TLS 1.3; ``ssl`` knows the version of completed handshakes only."""
+        return tls.flights > 1 and self._expected is not None and self._expected < TLS13
 
     # --- what is behind it -------------------------------------------------------------------------
 
@@ -266,8 +275,12 @@ class _CompletedConnection:
         await tls.write(
             f"GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tlsweep\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
         )
+        sent = tls.flights
         while len(self._heard) < MOST_READ:
-            data = await tls.read()
+            try:
+                data = await tls.read()
+            finally:  # nothing is sent while reading but in a handshake, or for a new key in TLS 1.3
+                self._renegotiated = tls.flights > sent and self._version != TLS13
             if not data:
                 break
             self._heard += data
@@ -293,7 +306,8 @@ class _CompletedConnection:
             # below TLS 1.3 the end of the handshake is the server's consent to a client without a certificate
             self._done = not self._asked or (self._version != TLS13 and self._protocol != _UNSPOKEN)
             if not self._done:
-                with trio.move_on_after(QUIET_WAIT) as quiet:
+                self._waited = max(QUIET_WAIT, QUIET_TIMES * (trio.current_time() - self._begun))
+                with trio.move_on_after(self._waited) as quiet:
                     if not await tls.read():
                         self._failure = Failure.CLOSED
                 self._done = self._failure is None or quiet.cancelled_caught
@@ -331,5 +345,11 @@ class _CompletedConnection:
             challenge=None if http is None else http.challenge,
             date=None if http is None else http.date,
             local_time=self._local_time,
+            answered=not self._done
+            and self._stage is Stage.HELLO
+            and self._tls is not None
+            and self._has_answered(self._tls),
+            renegotiated=self._renegotiated,
+            waited=self._waited,
             reply=self._heard[0 if http is None else http.body_at :][:MOST_REPLY],
         )

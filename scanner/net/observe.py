@@ -52,16 +52,27 @@ KERNEL_RETRIED: Final = 3.0
 TLS_FIRST: Final = "tls"
 # How the opening of one protocol ends with a server of a similar one.
 _OF_ANOTHER_PROTOCOL: Final = frozenset(
-    {Failure.STARTTLS_NOT_OFFERED, Failure.STARTTLS_REFUSED, Failure.STARTTLS_MALFORMED, Failure.CLOSED}
+    {
+        Failure.STARTTLS_NOT_OFFERED,
+        Failure.STARTTLS_REFUSED,
+        Failure.STARTTLS_MALFORMED,
+        Failure.SESSION_REFUSED,
+        Failure.CLOSED,
+    }
 )
 # Back-off before a retry, in seconds: a base that doubles, and as much again at random.
 BACKOFF: Final = 0.25
+
+
+_CUT: Final = frozenset({Failure.RESET, Failure.CLOSED})
 
 
 class FollowUp(CompletionRequest, Protocol):
     """A follow-up question: its name and the hello to say. With ``complete`` the handshake is completed instead of a hello said.
 
     A whole flight that answers one which ``replaces`` takes the place of the first probe, and ALPN is left out from then on.
+    With ``proxy`` a header of that version of the PROXY protocol is sent first, with ``direct`` there is no dialogue before TLS. A
+    ``patient`` completion is given most of the time that is left.
     """
 
     @property
@@ -70,6 +81,12 @@ class FollowUp(CompletionRequest, Protocol):
     def offer(self) -> Offer: ...
     @property
     def replaces(self) -> bool: ...
+    @property
+    def proxy(self) -> int: ...
+    @property
+    def direct(self) -> bool: ...
+    @property
+    def patient(self) -> bool: ...
 
 
 NextQuestion = Callable[[Target, EndpointEvidence, float], FollowUp | None]
@@ -257,11 +274,23 @@ class _TargetProbes:
         await trio.lowlevel.cancel_shielded_checkpoint()
         try:
             while (question := next_question(target, endpoint, self._started)) is not None and budget.left > 0:
-                wait = observer.followup_seconds(budget)
+                # a greeting that came late comes late again
+                wait = observer.followup_seconds(budget) + (probe.starttls_seconds or 0.0)
                 if question.complete is not None:
+                    if question.patient:  # what an application is asked is asked once, and its silence is no answer
+                        wait = max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
                     completions[question.name] = await self._complete(address, question, alpn, budget, wait)
                 else:
-                    answer = await self.probe(address, question.offer, question.sni, alpn, budget, wait)
+                    answer = await self.probe(
+                        address,
+                        question.offer,
+                        question.sni,
+                        alpn,
+                        budget,
+                        wait,
+                        proxy=question.proxy,
+                        direct=question.direct,
+                    )
                     if answer.failure is Failure.BUG:
                         self.bugs.append(f"{question.name}: {answer.detail}")
                         break  # it answers nothing
@@ -278,15 +307,16 @@ class _TargetProbes:
         """Say the first hello, and again where that could end differently."""
         observer = self._observer
         config = observer.config
-        tries = 0
+        tries = cut = 0
         while True:
             wait = max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
             probe = await self.probe(address, MODERN, self.target.sni, self.alpn, budget, min(wait, budget.left))
             if probe.failure is None or tries >= config.retries or not may_be_transient(probe, config):
-                return probe
+                return probe if cut == 0 else replace(probe, cut=cut)
+            cut += probe.failure in (Failure.RESET, Failure.CLOSED)
             pause = BACKOFF * (2**tries) * (1 + observer.services.jitter.random())
             if pause >= budget.left:
-                return probe
+                return probe if cut < 2 else replace(probe, cut=cut - 1)
             tries += 1
             begun = observer.now()
             with observer.services.pacer.yield_slot():
@@ -318,9 +348,19 @@ class _TargetProbes:
             return found
 
     async def probe(
-        self, address: str, offer: Offer, sni: str | None, alpn: tuple[bytes, ...], budget: TimeBudget, wait: float
+        self,
+        address: str,
+        offer: Offer,
+        sni: str | None,
+        alpn: tuple[bytes, ...],
+        budget: TimeBudget,
+        wait: float,
+        proxy: int = 0,
+        direct: bool = False,
     ) -> Probe:
-        """Say one hello, when it is this address's turn."""
+        """Say one hello, when it is this address's turn; after a header of that version of the PROXY protocol, if any.
+
+        ``direct``: TLS begins at once, whatever the protocol."""
         self.attempts += 1
         observer, target = self._observer, self.target
         services = observer.services
@@ -332,8 +372,9 @@ class _TargetProbes:
             offer=offer,
             sni=sni,
             alpn=alpn,
-            dialogue=services.open_dialogue(target.protocol, target.name),
+            dialogue=None if direct else services.open_dialogue(target.protocol, target.name),
             timing=Timing(observer.config.connect_timeout, wait, budget.left),
+            proxy=proxy,
         )
         budget.left -= seconds
         return probe
@@ -359,8 +400,10 @@ class _TargetProbes:
                 address, services.completer.complete, address, service, question, timing
             )
             budget.left -= seconds
-            # lost on the way, not refused: what the first flight left open would stay so
-            if retries <= 0 or completion.failure not in CONNECT_FAILURES or budget.left <= 0:
+            # lost on the way, not refused: what the first flight left open would stay so; and a server that cuts a handshake off
+            # once may be a busy one
+            lost = completion.failure in CONNECT_FAILURES or (completion.answered and completion.failure in _CUT)
+            if retries <= 0 or not lost or budget.left <= 0:
                 return completion
             retries -= 1
 
@@ -372,7 +415,7 @@ def may_be_transient(probe: Probe, config: ScanConfig) -> bool:
             return config.connect_timeout < KERNEL_RETRIED
         case Failure.RESET | Failure.CLOSED:
             return probe.bytes_received == 0
-        case Failure.STARTTLS_REFUSED | Failure.STARTTLS_MALFORMED:
+        case Failure.STARTTLS_REFUSED | Failure.STARTTLS_MALFORMED | Failure.SESSION_REFUSED:
             return (probe.detail or "").lstrip().startswith("4")
         case _:
             return False

@@ -18,6 +18,7 @@ from msgspec import Struct
 from scanner.errors import describe_caught
 from scanner.model.evidence import Failure, Probe, Stage
 from scanner.net.large_flights import LONG, LargeFlights
+from scanner.net.proxy_header import proxy_header
 from scanner.net.random_pool import RandomPool
 from scanner.net.readiness import DeadlinePassed, Readiness, current_readiness
 from scanner.net.sockets import (
@@ -31,7 +32,7 @@ from scanner.net.sockets import (
     open_socket,
     send,
 )
-from scanner.starttls import Dialogue, Malformed, NotOffered, Ready, Refused
+from scanner.starttls import Closed, Dialogue, Malformed, NotOffered, Ready, Refused, SessionRefused
 from scanner.tls import events
 from scanner.tls import handshake as hs
 from scanner.tls.hello import HelloTemplate
@@ -99,8 +100,12 @@ class Prober:
         alpn: tuple[bytes, ...],
         dialogue: Dialogue | None,
         timing: Timing,
+        proxy: int = 0,
     ) -> Probe:
-        """Probe ``address`` on one connection; all faults are in the result. Raises ``OutOfResources`` only."""
+        """Probe ``address`` on one connection; all faults are in the result. Raises ``OutOfResources`` only.
+
+        ``proxy`` is the version of the PROXY protocol whose header is sent before anything else; 0: none.
+        """
         ready = current_readiness()
         connection = Connection(offer, sni, ready, self._large)
         conn = self.handshake(offer, sni, alpn)
@@ -111,9 +116,13 @@ class Prober:
         try:
             end = connection.begun + timing.total
             connection.deadline = min(connection.begun + timing.connect, end)
-            rest = await connection.connect(sock, address, port, conn.data_to_send() if dialogue is None else b"")
+            first = conn.data_to_send() if dialogue is None and not proxy else b""
+            rest = await connection.connect(sock, address, port, first)
             if connection.failure is None:
                 connection.deadline = min(connection.begun + timing.handshake, end)
+                if proxy:
+                    await connection.proxy_header(sock, proxy)
+                    rest = conn.data_to_send() if dialogue is None else b""
                 if dialogue is not None:
                     await connection.starttls(sock, dialogue)
                 if connection.failure is None:
@@ -135,8 +144,8 @@ class Connection:
     """One connection: how far it has come, and what it has shown. No wait goes beyond ``deadline``."""
 
     __slots__ = (
-        "_alert", "_conn", "_detail", "_first_bytes", "_large", "_ready", "_received", "_recognised", "begun", "connect_seconds",
-        "deadline", "failure", "handshake_seconds", "has_slot", "offer", "sni", "stage", "starttls_seconds",
+        "_alert", "_awaited", "_conn", "_detail", "_first_bytes", "_large", "_ready", "_received", "_recognised", "begun",
+        "connect_seconds", "deadline", "failure", "handshake_seconds", "has_slot", "offer", "sni", "stage", "starttls_seconds",
     )  # fmt: skip
 
     def __init__(self, offer: Offer, sni: str | None, ready: Readiness, large: LargeFlights | None = None) -> None:
@@ -152,6 +161,7 @@ class Connection:
         self._first_bytes: bytes | None = None
         self._alert: tuple[int, int] | None = None
         self._conn: hs.ClientHandshake | None = None
+        self._awaited: str | None = None
         self._received = 0
         self.begun = ready.now()
         self.deadline = math.inf
@@ -243,35 +253,49 @@ class Connection:
             self._received += len(data)
             return data
 
+    async def proxy_header(self, sock: socket.socket, version: int) -> None:
+        """Send a PROXY header with the two true ends of this connection."""
+        try:
+            header = proxy_header(version, sock.getsockname()[:2], sock.getpeername()[:2])
+            await send(self._ready, sock, header, self.deadline)
+        except OSError as error:
+            self._lost(error)
+
     async def starttls(self, sock: socket.socket, dialogue: Dialogue) -> None:
         self.stage = Stage.STARTTLS
         try:
             while True:
+                self._awaited = dialogue.awaited
                 await send(self._ready, sock, dialogue.data_to_send(), self.deadline)
                 answer = dialogue.outcome
                 if isinstance(answer, Ready):
                     self.stage = Stage.HELLO
+                    self._awaited = None
                     break
-                if isinstance(answer, NotOffered | Refused | Malformed):
+                if isinstance(answer, NotOffered | Refused | SessionRefused | Closed | Malformed):
                     self._unready(answer, dialogue)
                     break
                 dialogue.receive_data(await self._receive(sock, self.deadline))
         except OSError as error:
             self._lost(error)
+        finally:  # the time of the whole probe may end first
+            if self.stage is Stage.STARTTLS:
+                self._first_bytes = dialogue.first_bytes[:PLAINTEXT_KEPT] or None
         self.starttls_seconds = self._lap()
 
-    def _unready(self, answer: NotOffered | Refused | Malformed, dialogue: Dialogue) -> None:
+    def _unready(self, answer: NotOffered | Refused | SessionRefused | Closed | Malformed, dialogue: Dialogue) -> None:
         self._detail = answer.text
-        self._first_bytes = dialogue.first_bytes[:PLAINTEXT_KEPT]
         if isinstance(answer, NotOffered):
             self.failure = Failure.STARTTLS_NOT_OFFERED
         elif isinstance(answer, Refused):
             self.failure = Failure.STARTTLS_REFUSED
-        elif self._received:
+        elif isinstance(answer, SessionRefused):
+            self.failure = Failure.SESSION_REFUSED
+        elif isinstance(answer, Malformed) and self._received:
             self.failure = Failure.STARTTLS_MALFORMED
-            self._recognised = answer.recognised or recognise(self._first_bytes)
+            self._recognised = answer.recognised or recognise(dialogue.first_bytes)
         else:
-            self.failure = Failure.CLOSED  # without having sent anything
+            self.failure = Failure.CLOSED  # between two messages, or without having sent anything
 
     def _lost(self, error: OSError) -> None:
         self.failure = Failure.RESET if error.errno in RESET else Failure.CLOSED
@@ -313,8 +337,10 @@ class Connection:
         if isinstance(event, events.FlightComplete):
             self.stage = Stage.DONE
         elif isinstance(event, events.AlertReceived):
-            self._alert = (event.level, event.description)
-            if self._conn is not None and self._conn.state is events.State.FAILED:
+            ended = self._conn is not None and self._conn.state is events.State.FAILED
+            if self._alert is None or ended:  # of several warnings the first, unless an alert ends the handshake
+                self._alert = (event.level, event.description)
+            if ended:
                 self.failure = Failure.ALERT
         elif isinstance(event, events.NotTls):
             self.failure = Failure.PLAINTEXT
@@ -368,4 +394,5 @@ class Connection:
             connect_seconds=self.connect_seconds,
             starttls_seconds=self.starttls_seconds,
             handshake_seconds=self.handshake_seconds,
+            awaited=self._awaited,
         )

@@ -23,6 +23,11 @@ CONNECT_ERRORS: Final = {
     errno.ENETUNREACH: Failure.NETWORK_UNREACHABLE,
     errno.EHOSTUNREACH: Failure.HOST_UNREACHABLE,
     errno.EHOSTDOWN: Failure.HOST_UNREACHABLE,
+    # ICMPv6 administratively prohibited, source address failed policy, reject route (RFC 4443 section 3.1); a route of this machine too
+    errno.EACCES: Failure.HOST_UNREACHABLE,
+    # ICMP protocol unreachable, with which firewalls reject too; parameter problem
+    errno.ENOPROTOOPT: Failure.HOST_UNREACHABLE,
+    errno.EPROTO: Failure.HOST_UNREACHABLE,
     errno.ECONNRESET: Failure.CONNECTION_REFUSED,
     # this machine has no address, or not even the protocol, to reach such an address with
     errno.EADDRNOTAVAIL: Failure.NETWORK_UNREACHABLE,

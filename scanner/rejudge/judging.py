@@ -15,18 +15,19 @@ from msgspec import Struct
 from scanner.caching import Cache
 from scanner.codec.certificate_dedup import Fragments
 from scanner.codec.decode import RecordedError
-from scanner.diagnosis.case import NO_FLEET
+from scanner.diagnosis.case import FILE_OFFER, NO_FLEET
 from scanner.diagnosis.recorded import evidence_of
 from scanner.errors import describe_bug, describe_caught
 from scanner.fleet.correlate.facts import recorded_sntp
 from scanner.fleet.correlate.fold import Fold
+from scanner.fleet.correlate.gather import latest_beginning
 from scanner.model.evidence import Evidence
 from scanner.model.findings import Finding
 from scanner.output import Unreadable, read_certificates, read_findings
 from scanner.rejudge.certificate_store import CertificateStore, CertificateStoreError
 from scanner.rejudge.judging_options import JudgingOptions, Key
 from scanner.run.inputs import make_judgement, make_transparency, make_verifier
-from scanner.run.judgement import FILE_OFFER, Judgement
+from scanner.run.judgement import Judgement
 from scanner.trust.ct_logs import LogListError
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import StoreError
@@ -62,7 +63,9 @@ class RecordedRun:
 
     def add(self, evidence: Evidence) -> None:
         """Add the facts of one target to the fold."""
-        self.fold.add(self.judgement.facts(evidence, self.judgement.verdicts(evidence)))
+        verdicts = self.judgement.verdicts(evidence)
+        begun = None if evidence.doubt is not None else latest_beginning(verdicts)
+        self.fold.add(self.judgement.facts(evidence, verdicts), begun)
 
     def finding(self, evidence: Evidence) -> Finding:
         """Judge one target, with what the fold has learnt from all targets of the run."""
@@ -71,7 +74,8 @@ class RecordedRun:
         try:
             facts = judgement.facts(evidence, verdicts)
             if self.fold.concerns(facts) or self.fold.clock.verdict().state == "wrong":
-                fleet = self.fold.verdict()
+                # in a run, only targets that waited for its end know what the whole of it says
+                fleet = self.fold.verdict(whole_run=facts is not None and self.fold.clock.concerns(facts))
                 verdicts = judgement.verdicts(evidence, fleet)
         except BaseException as error:  # noqa: BLE001 - our own bug costs what the fleet says of it
             failed.append(describe_caught("fleet", error))

@@ -18,14 +18,14 @@ from scanner.text import quoted
 
 
 class BuiltReport(Struct, frozen=True):
-    """What was written: bytes of the page, rows shown, findings that are not ok, the CSV file next to it, whether it has charts."""
+    """What was written: bytes of the page, rows shown, findings that are not ok, the CSV file next to it, why it has no charts."""
 
     output: str
     size: int
     shown: int
     offered: int
     csv: str | None
-    drawn: bool
+    no_charts: str | None
 
     def summary_line(self) -> str:
         """Return what was written, in one line for a person."""
@@ -70,7 +70,7 @@ def build(
         if csv is not None and named is not None:
             csv.place()
         draft.place()
-        return BuiltReport(output, draft.size, len(kept), collected.picker.offered, named, bool(context["drawn"]))
+        return BuiltReport(output, draft.size, len(kept), collected.picker.offered, named, context["no_charts"])
 
 
 def csv_name(output: str) -> str:

@@ -12,6 +12,7 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from scanner.fleet.keys import Identity, identity, leaf_of
+from scanner.fleet.owners import owner_column
 from scanner.fleet.stats.fleet_stats import FleetStats
 from scanner.output import Unreadable, list_of_findings, read_batches
 from scanner.output.reader import Batch
@@ -22,11 +23,6 @@ from scanner.report.table_rows import MAX_NAME, Row, name_of, plain, row_of, sho
 MAX_ROWS: Final = 1500
 # Findings looked at for the inventory's columns before counting begins.
 LOOKED_AT: Final = 1000
-# Columns that tell whose a target is, by what inventories call them, the likeliest first.
-OWNER_COLUMNS: Final = (
-    "owner", "owners", "service_owner", "team", "owned_by", "responsible", "squad", "contact", "department",
-    "business_unit", "maintainer", "app_owner", "application_owner",
-)  # fmt: skip
 # Certificates listed that expire next; those kept until they are cut back to that.
 MAX_UPCOMING: Final = 12
 KEPT_UPCOMING: Final = 50 * MAX_UPCOMING
@@ -83,7 +79,7 @@ def collect(
     """
     batches = map(_findings, read_batches(paths, list_of_findings))
     ahead = list(_ahead(batches))
-    found = Collected(owner_column(chain.from_iterable(findings for findings, _ in ahead)) if by is None else by)
+    found = Collected(owner_column(_tags(chain.from_iterable(findings for findings, _ in ahead))) if by is None else by)
     for findings, unreadable in chain(ahead, batches):
         found.add(findings, fresh, sink)
         for line in unreadable:
@@ -109,14 +105,11 @@ def _ahead(batches: Iterator[_Split]) -> Iterator[_Split]:
             return
 
 
-def owner_column(findings: Iterable[Mapping[str, Any]]) -> str | None:
-    """Return the column of the inventory that names the owner of a target, by the column's name."""
-    names: dict[str, str] = {}
+def _tags(findings: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the names of the inventory's own columns, as often as findings have them."""
     for finding in islice(findings, LOOKED_AT):
         tags = finding["target"].get("tags")
-        for name in tags if isinstance(tags, Mapping) else ():
-            names.setdefault(str(name).strip().lower().replace(" ", "_").replace("-", "_"), name)
-    return next((names[name] for name in OWNER_COLUMNS if name in names), None)
+        yield from map(str, tags if isinstance(tags, Mapping) else ())
 
 
 class Picker:

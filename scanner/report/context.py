@@ -55,7 +55,7 @@ def context_of(
         }
         for night in views.nights(collected, compared)
     ]
-    drawn = drawing.available()
+    no_charts = drawing.why_unavailable()
     return {
         "headline": summary.headline(total),
         "when": views.moment_text(collected.last),
@@ -86,8 +86,8 @@ def context_of(
         "versions_left_out": versions_left_out,
         "issuers": issuers,
         "issuers_left_out": issuers_left_out,
-        "charts": _charts(causes, versions, issuers, expiry, nights) if drawn else dict.fromkeys(_CHARTS),
-        "drawn": drawn,
+        "charts": _charts(causes, versions, issuers, expiry, nights) if no_charts is None else dict.fromkeys(_CHARTS),
+        "no_charts": no_charts,
         "total": total.findings,
         "findings_words": _findings_words(collected.picker.offered, left_out),
         "beside": None if csv_path is None else os.path.basename(csv_path),

@@ -8,6 +8,7 @@ third of the size. Colours are the page's own custom properties, so that light, 
 from __future__ import annotations
 
 import importlib.util
+import mmap
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -16,8 +17,12 @@ from xml.sax.saxutils import escape, quoteattr
 
 from scanner.text import printable, shorten
 
-# What to say if the library is absent; the page has its tables without it.
+# What to say if there are no charts; the page has its tables without them.
 MISSING: Final = "charts are left out, their tables are there: pip install 'tlsweep[report]' draws them"
+FORBIDDEN: Final = (
+    "charts are left out, their tables are there: this system forbids memory that is written and then executed"
+    " (MemoryDenyWriteExecute= of systemd, execmem of SELinux), and the drawing library would be killed without it"
+)
 
 # Characters of a text in a chart: the longest that fit beside a bar have some 40.
 MAX_TEXT: Final = 200
@@ -39,13 +44,22 @@ class DrawingError(Exception):
     """The library drew something unexpected: our specification or its version is wrong."""
 
 
-def available() -> bool:
-    """Return True if the drawing library is installed."""
-    return importlib.util.find_spec("vl_convert") is not None
+def why_unavailable() -> str | None:
+    """Return why no chart can be drawn; ``None`` where the drawing library is there and can run.
+
+    The library compiles as it runs (V8), and where the system forbids that, it ends the whole process.
+    """
+    if importlib.util.find_spec("vl_convert") is None:
+        return MISSING
+    try:
+        mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
+    except OSError:
+        return FORBIDDEN
+    return None
 
 
 def draw(specification: Mapping[str, Any]) -> str:
-    """Return the chart of a Vega-Lite specification that contains its data, as an ``svg`` element. Needs ``available()``."""
+    """Return the chart of a Vega-Lite specification that contains its data, as an ``svg`` element; see ``why_unavailable``."""
     import vl_convert
 
     return cleaned(vl_convert.vegalite_to_svg(_harmless(specification), allowed_base_urls=[]))

@@ -26,7 +26,7 @@ def new_certificates(
         flight = flight_of(endpoint)
         if flight is None or verdict is None:
             continue
-        for der, certificate in zip(flight.certificates, verdict.sent, strict=False):
+        for der, certificate in zip(flight.leaf_first, verdict.sent, strict=False):
             digest = hashlib.sha256(der).digest()
             if digest not in known:
                 known.add(digest)

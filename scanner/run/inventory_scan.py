@@ -262,6 +262,13 @@ def _close_rows(rows: Generator[Row], *, patient: bool) -> None:
 
 def clock_warning(clock: ClockVerdict) -> str:
     """Return what a wrong local clock means for the run."""
+    if clock.servers is not None and clock.offset is not None:
+        ours, theirs = ("behind", "ahead") if clock.offset > 0 else ("ahead", "behind")
+        return (
+            f"THE CLOCK OF THIS MACHINE, OR OF ALL SERVERS, IS WRONG: either ours is {span(abs(clock.offset))} {ours}, or those of"
+            f" {clock.servers} servers that agree with each other are as much {theirs}, and their certificates are out of their"
+            " time; nothing else in this run tells the time. Compare this machine's clock, or scan with --ntp"
+        )
     witnesses = ", ".join(f"{witness.get('who')} ({witness.get('kind')})" for witness in clock.witnesses)
     off = ""
     if clock.offset is not None:

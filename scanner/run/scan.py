@@ -47,6 +47,7 @@ from scanner.diagnosis.case import NO_FLEET
 from scanner.errors import describe_caught, joined
 from scanner.fleet.correlate.fleet_verdicts import FleetVerdict
 from scanner.fleet.correlate.fold import REASONS, Fold
+from scanner.fleet.correlate.gather import latest_beginning
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import Evidence, InvalidRow, Target
 from scanner.model.findings import Finding
@@ -421,7 +422,8 @@ class Scan:
                 facts = judgement.facts(evidence, verdicts)
             if not final:
                 if not again:
-                    self._learnt = fold.add(facts) or self._learnt
+                    begun = None if evidence.doubt is not None else latest_beginning(verdicts)
+                    self._learnt = fold.add(facts, begun) or self._learnt
                 reason = fold.pending_reason(facts)
                 if reason is not None:
                     for verdict in verdicts:
@@ -430,8 +432,8 @@ class Scan:
                     self._held.put(Observed(evidence, observed.owned, verdicts, observed.intermediates, facts), reason)
                     return
             # by a clock that is known to be wrong even what seems to be healthy may not be
-            if fold.concerns(facts) or fold.clock.verdict().state == "wrong":
-                fleet = fold.verdict()
+            if fold.concerns(facts) or fold.clock.verdict(whole_run=final).state == "wrong":
+                fleet = fold.verdict(whole_run=final)
                 self._tell(fleet)
                 if fleet.clock.state == "wrong":
                     verdicts = judgement.verdicts(evidence, fleet)

@@ -5,11 +5,23 @@
 
 from __future__ import annotations
 
-from scanner.starttls.base import Dialogue, Malformed, NeedData, NotOffered, Outcome, Ready, Recogniser, Refused
+from scanner.starttls.base import (
+    Closed,
+    Dialogue,
+    Malformed,
+    NeedData,
+    NotOffered,
+    Outcome,
+    Ready,
+    Recogniser,
+    Refused,
+    SessionRefused,
+)
 from scanner.starttls.protocols import PROTOCOLS, Protocol, upgrades_of
 
 __all__ = [
     "PROTOCOLS",
+    "Closed",
     "Dialogue",
     "Malformed",
     "NeedData",
@@ -19,6 +31,7 @@ __all__ = [
     "Ready",
     "Recogniser",
     "Refused",
+    "SessionRefused",
     "dialogue",
     "upgrades_of",
 ]

@@ -47,7 +47,19 @@ class NotOffered(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """The server has TLS, or may have it, and does not begin it now. ``text`` is what it answered."""
+    """The server was asked for TLS, and does not begin it now though it has it or may have it. ``text`` is what it answered."""
+
+    text: str
+
+
+class SessionRefused(Struct, frozen=True):
+    """The server refuses or ends the whole session before it could be asked for TLS. ``text`` is what it said."""
+
+    text: str
+
+
+class Closed(Struct, frozen=True):
+    """The server ended the connection between two messages. ``text`` is all that it had said."""
 
     text: str
 
@@ -62,8 +74,14 @@ class Malformed(Struct, frozen=True):
 # content types of RFC 8446 section 5.1 that a server could begin with
 _TLS_RECORDS: Final = {0x15: "alert", 0x16: "handshake"}
 
-Outcome = NeedData | Ready | NotOffered | Refused | Malformed
+Outcome = NeedData | Ready | NotOffered | Refused | SessionRefused | Closed | Malformed
 NEED_DATA: Final = NeedData()
+# What is awaited where the server speaks first
+GREETING: Final = "greeting"
+# Requests for TLS itself
+UPGRADES: Final = frozenset(
+    {"STARTTLS", "STLS", "AUTH TLS", "StartTLS", "SSLRequest", "PRELOGIN", "connection request"}
+)
 READY: Final = Ready()
 
 
@@ -83,6 +101,7 @@ class Dialogue(ABC):
     """One protocol's opening, from the client's side; ``recognise`` names another protocol by its first bytes."""
 
     opening: bytes = b""  # what the client sends before the server has said anything
+    awaited: str = GREETING  # what the server has not answered yet: the name of our last request
     _awaiting: Callable[..., Outcome]  # takes what the server says next
 
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
@@ -116,7 +135,9 @@ class Dialogue(ABC):
                 self.outcome = self._message_untrusted(message)
         except DialogueError:
             self.outcome = self._malformed()
-        if self.outcome is NEED_DATA and (not data or len(self._received) >= MAX_BYTES):
+        if self.outcome is NEED_DATA and not data and 0 < self._at == len(self._received):
+            self.outcome = Closed(peer_text(bytes(self._received)).rstrip("\r\n"))
+        elif self.outcome is NEED_DATA and (not data or len(self._received) >= MAX_BYTES):
             # a message that is not complete within the limit never will be
             self._at = min(len(self._received), MAX_BYTES)
             self.outcome = self._malformed()
@@ -139,9 +160,10 @@ class Dialogue(ABC):
         """Return the TLS records in what the server sent. Never raises."""
         return data
 
-    def _say(self, data: bytes, awaiting: Callable[..., Outcome]) -> Outcome:
+    def _say(self, data: bytes, awaiting: Callable[..., Outcome], awaited: str) -> Outcome:
         self._outgoing += data
         self._awaiting = awaiting
+        self.awaited = awaited
         return NEED_DATA
 
     def _malformed(self) -> Malformed:
@@ -198,7 +220,7 @@ class ListingDialogue(DelimitedDialogue):
         return self._ask() if self._advertised else NotOffered(peer_text(b"\n".join(self._listed)))
 
     def _ask(self) -> Outcome:
-        return self._say(self.keyword + b"\r\n", self._answer)
+        return self._say(self.keyword + b"\r\n", self._answer, self.keyword.decode("ascii"))
 
     @abstractmethod
     def _greeting(self, text: bytes) -> Outcome:

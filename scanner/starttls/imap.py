@@ -22,6 +22,7 @@ from scanner.starttls.base import (
     NotOffered,
     Outcome,
     Refused,
+    SessionRefused,
     peer_text,
 )
 
@@ -42,7 +43,8 @@ class ImapDialogue(DelimitedDialogue):
         if not self._tag:
             return self._greeting(tag, word, text)
         if tag == b"*" and word == b"BYE":
-            return Refused(peer_text(text))
+            said = peer_text(text)
+            return Refused(said) if self.awaited == "STARTTLS" else SessionRefused(said)
         if tag.lower() == self._tag:
             return self._awaiting(word, text)
         if listed := _CAPABILITIES.match(text):
@@ -57,14 +59,16 @@ class ImapDialogue(DelimitedDialogue):
         if word == b"PREAUTH":  # authenticated already: STARTTLS is not allowed in that state
             return NotOffered(peer_text(text))
         if word == b"BYE":
-            return Refused(peer_text(text))
+            return SessionRefused(peer_text(text))
         return self._command(b"c1", b"CAPABILITY", self._listed)
 
     def _command(self, tag: bytes, command: bytes, awaiting: Callable[[bytes, bytes], Outcome]) -> Outcome:
         self._tag = tag
-        return self._say(tag + b" " + command + b"\r\n", awaiting)
+        return self._say(tag + b" " + command + b"\r\n", awaiting, command.decode("ascii"))
 
     def _listed(self, word: bytes, text: bytes) -> Outcome:
+        if word == b"NO":
+            return SessionRefused(peer_text(text))
         if self._capabilities is None:
             return NotOffered(peer_text(text))
         if b"STARTTLS" not in self._capabilities.upper().split():

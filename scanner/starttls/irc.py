@@ -20,6 +20,7 @@ from scanner.starttls.base import (
     NotOffered,
     Outcome,
     Refused,
+    SessionRefused,
     peer_text,
 )
 
@@ -29,6 +30,8 @@ _MESSAGE: Final = re.compile(rb"(?:@[^ \r\n]* +)?(?::([^ \r\n]*) +)?([A-Za-z]+|\
 _LISTED: Final = re.compile(rb" +[^ ]+ +LS +(\* +)?:?(.*)\Z", re.IGNORECASE)
 STARTTLS_OK: Final = b"670"
 STARTTLS_FAILED: Final = b"691"
+# ERR_NOPERMFORHOST and ERR_YOUREBANNEDCREEP (RFC 2812 section 5.2)
+BANNED: Final = frozenset({b"463", b"465"})
 # what a server may send to a client that has not registered; any other command is not IRC
 _COMMANDS: Final = frozenset(
     {b"NOTICE", b"CAP", b"PING", b"PONG", b"ERROR", b"PRIVMSG", b"AUTHENTICATE", b"FAIL", b"NOTE", b"WARN"}
@@ -41,6 +44,7 @@ class IrcDialogue(DelimitedDialogue):
     # Before registration some servers (InspIRCd) do not answer commands that they do not know, so the answer to CAP alone could
     # be waited for in vain. LUSERS is known to all (RFC 2812 section 3.4.2) and refused with 451, in any case after a list.
     opening = b"CAP LS 302\r\nLUSERS\r\n"
+    awaited = "CAP LS"
 
     _capabilities: tuple[bytes, ...] = ()
     _asked = False  # STARTTLS is sent, and only its answer counts
@@ -56,7 +60,9 @@ class IrcDialogue(DelimitedDialogue):
             raise DialogueError
         text = peer_text(message.rstrip(b"\r\n"))
         if command == b"ERROR":  # the server closes the link
-            return Refused(text)
+            return Refused(text) if self._asked else SessionRefused(text)
+        if command in BANNED:
+            return SessionRefused(text)
         if command == b"PING":
             self._outgoing += b"PONG" + parameters + b"\r\n"
         elif self._asked:
@@ -78,6 +84,7 @@ class IrcDialogue(DelimitedDialogue):
             return NotOffered(peer_text(b" ".join(self._capabilities)))
         self._asked = True
         self._outgoing += b"STARTTLS\r\n"
+        self.awaited = "STARTTLS"
         return NEED_DATA
 
     @staticmethod

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.starttls.base import READY, DialogueError, NotOffered, Outcome, Refused, SizedDialogue, peer_text
+from scanner.starttls.base import (
+    READY,
+    DialogueError,
+    NotOffered,
+    Outcome,
+    Refused,
+    SessionRefused,
+    SizedDialogue,
+    peer_text,
+)
 
 START_TLS: Final = b"1.3.6.1.4.1.1466.20037"
 MESSAGE_ID: Final = 1
@@ -45,6 +54,7 @@ class LdapDialogue(SizedDialogue):
     """RFC 4511 sections 4.12 (extended operations), 4.14 (StartTLS) and 4.4.1 (Notice of Disconnection)."""
 
     opening = EXTENDED_REQUEST
+    awaited = "StartTLS"
 
     def _size_untrusted(self, head: bytes) -> int | None:
         if not head:
@@ -66,7 +76,7 @@ class LdapDialogue(SizedDialogue):
         text = f"{code} {RESULTS.get(code, '')}".rstrip() + (f": {peer_text(diagnostic)}" if diagnostic else "")
         if int.from_bytes(number, "big", signed=True) != MESSAGE_ID:
             # message 0 is unsolicited: the server closes the session
-            return Refused(text)
+            return SessionRefused(text)
         if code == 0:
             return READY
         return NotOffered(text) if code in NOT_SUPPORTED else Refused(text)

@@ -18,7 +18,7 @@ from scanner.starttls.base import (
     NotOffered,
     Outcome,
     Recogniser,
-    Refused,
+    SessionRefused,
     SizedDialogue,
     peer_text,
 )
@@ -54,6 +54,7 @@ class MssqlDialogue(SizedDialogue):
     """MS-TDS section 2.2.6.5. The answer is one packet of type TABULAR_RESULT."""
 
     opening = PRELOGIN_REQUEST
+    awaited = "PRELOGIN"
 
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
         super().__init__(host, recognise)
@@ -73,7 +74,7 @@ class MssqlDialogue(SizedDialogue):
     def _message_untrusted(self, message: bytes) -> Outcome:
         payload = message[HEADER:]
         if payload[0] == ERROR_TOKEN:
-            return Refused(_error_untrusted(payload))
+            return SessionRefused(_error_untrusted(payload))
         value = _encryption_untrusted(payload)
         return NotOffered("ENCRYPT_NOT_SUP") if value == ENCRYPT_NOT_SUPPORTED else READY
 

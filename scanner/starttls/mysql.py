@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.starttls.base import READY, DialogueError, NotOffered, Outcome, Refused, SizedDialogue, peer_text
+from scanner.starttls.base import READY, DialogueError, NotOffered, Outcome, SessionRefused, SizedDialogue, peer_text
 
 CLIENT_PROTOCOL_41: Final = 0x0200
 CLIENT_SSL: Final = 0x0800
@@ -42,7 +42,7 @@ class MysqlDialogue(SizedDialogue):
     def _message_untrusted(self, message: bytes) -> Outcome:
         body = message[4:]
         if body[:1] == b"\xff":
-            return Refused(_error_untrusted(body))
+            return SessionRefused(_error_untrusted(body))
         if body[:1] != b"\x0a":
             if body[:1] == b"\x09" and b"\0" in body[1:]:  # HandshakeV9 has no capabilities
                 return NotOffered(peer_text(body[1:].split(b"\0", 1)[0]))

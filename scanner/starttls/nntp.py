@@ -17,6 +17,7 @@ from scanner.starttls.base import (
     NotOffered,
     Outcome,
     Refused,
+    SessionRefused,
     peer_text,
 )
 
@@ -28,15 +29,15 @@ class NntpDialogue(ListingDialogue):
 
     def _greeting(self, text: bytes) -> Outcome:
         if _code_untrusted(text) not in (200, 201):
-            return Refused(peer_text(text))
-        return self._say(b"CAPABILITIES\r\n", self._capabilities)
+            return SessionRefused(peer_text(text))
+        return self._say(b"CAPABILITIES\r\n", self._capabilities, "CAPABILITIES")
 
     def _capabilities(self, text: bytes) -> Outcome:
         code = _code_untrusted(text)
         if code == 101:
             self._awaiting = self._capability
             return NEED_DATA
-        return Refused(peer_text(text)) if code in (400, 502) else self._ask()
+        return SessionRefused(peer_text(text)) if code in (400, 502) else self._ask()
 
     def _answer(self, text: bytes) -> Outcome:
         code = _code_untrusted(text)

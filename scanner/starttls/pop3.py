@@ -17,6 +17,7 @@ from scanner.starttls.base import (
     NotOffered,
     Outcome,
     Refused,
+    SessionRefused,
     peer_text,
 )
 
@@ -28,8 +29,8 @@ class Pop3Dialogue(ListingDialogue):
 
     def _greeting(self, text: bytes) -> Outcome:
         if not _positive_untrusted(text):
-            return Refused(peer_text(text))
-        return self._say(b"CAPA\r\n", self._capabilities)
+            return SessionRefused(peer_text(text))
+        return self._say(b"CAPA\r\n", self._capabilities, "CAPA")
 
     def _capabilities(self, text: bytes) -> Outcome:
         if not _positive_untrusted(text):

@@ -16,7 +16,7 @@ from scanner.starttls.base import (
     DialogueError,
     NotOffered,
     Outcome,
-    Refused,
+    SessionRefused,
     SizedDialogue,
     peer_text,
 )
@@ -30,6 +30,7 @@ class PostgresDialogue(SizedDialogue):
     """One byte answers, or an error: of protocol 3 with typed fields, or of protocol 2 as text up to a zero byte."""
 
     opening = SSL_REQUEST
+    awaited = "SSLRequest"
 
     def _size_untrusted(self, head: bytes) -> int | None:
         if not head:
@@ -54,9 +55,9 @@ class PostgresDialogue(SizedDialogue):
         if message == b"N":
             return NotOffered("N")
         if int.from_bytes(message[1:5], "big") + 1 != len(message):
-            return Refused(peer_text(message[1:-1].strip()))
+            return SessionRefused(peer_text(message[1:-1].strip()))
         # fields of a type byte and a string each; M is the message, S the severity, C the SQLSTATE
         fields = {field[:1]: field[1:] for field in message[5:].split(b"\0") if field}
         if b"M" not in fields:
             raise DialogueError
-        return Refused(peer_text(b" ".join(fields[key] for key in (b"S", b"C", b"M") if key in fields)))
+        return SessionRefused(peer_text(b" ".join(fields[key] for key in (b"S", b"C", b"M") if key in fields)))

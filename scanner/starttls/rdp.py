@@ -47,6 +47,7 @@ class RdpDialogue(SizedDialogue):
     """MS-RDPBCGR section 2.2.1.2. The negotiation has codes without text: their names in the specification are reported."""
 
     opening = CONNECTION_REQUEST
+    awaited = "connection request"
 
     def _size_untrusted(self, head: bytes) -> int | None:
         if head[:2] != b"\x03\x00"[: len(head)]:

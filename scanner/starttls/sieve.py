@@ -21,6 +21,7 @@ from scanner.starttls.base import (
     Outcome,
     Recogniser,
     Refused,
+    SessionRefused,
     peer_text,
 )
 
@@ -62,10 +63,10 @@ class SieveDialogue(DelimitedDialogue):
             self._listed.append(text)
             return NEED_DATA
         if word != b"OK":
-            return Refused(peer_text(text))
+            return SessionRefused(peer_text(text))
         if not any(line.upper().split()[:1] == [b'"STARTTLS"'] for line in self._listed):
             return NotOffered(peer_text(b"\n".join(self._listed)))
-        return self._say(b"STARTTLS\r\n", self._answer)
+        return self._say(b"STARTTLS\r\n", self._answer, "STARTTLS")
 
     def _answer(self, word: bytes, text: bytes) -> Outcome:
         if not word:

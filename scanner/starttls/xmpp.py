@@ -25,6 +25,7 @@ from scanner.starttls.base import (
     Outcome,
     Recogniser,
     Refused,
+    SessionRefused,
     peer_text,
 )
 
@@ -39,6 +40,7 @@ class XmppClientDialogue(DelimitedDialogue):
     """RFC 6120 sections 4.7 (streams), 4.3.2 (features), 4.9 (stream errors) and 5.4.2 (STARTTLS)."""
 
     delimiter = b">"
+    awaited = "stream header"
     namespace = "jabber:client"
 
     def __init__(self, host: str, recognise: Recogniser | None = None) -> None:
@@ -69,7 +71,7 @@ class XmppClientDialogue(DelimitedDialogue):
 
     def _features(self, tag: _Tag) -> Outcome:
         if self._is_end(tag):
-            return Refused(peer_text(bytes(self._text)))
+            return self._refusal()
         if tag.name == b"error" and tag.opens:
             return self._collect(tag)
         if tag.name == b"starttls" and (tag.opens or tag.empty):
@@ -78,12 +80,12 @@ class XmppClientDialogue(DelimitedDialogue):
             if not self._offered:
                 return NotOffered(peer_text(bytes(self._text)))
             self._text.clear()
-            return self._say(STARTTLS, self._answer)
+            return self._say(STARTTLS, self._answer, "STARTTLS")
         return NEED_DATA
 
     def _answer(self, tag: _Tag) -> Outcome:
         if self._is_end(tag):
-            return Refused(peer_text(bytes(self._text)))
+            return self._refusal()
         if tag.closes or tag.name not in (b"proceed", b"failure", b"error"):
             raise DialogueError
         if tag.empty:
@@ -98,10 +100,14 @@ class XmppClientDialogue(DelimitedDialogue):
     def _until_closed(self, tag: _Tag) -> Outcome:
         if tag.closes and tag.name == self._collected:
             return self._conclude(tag.name)
-        return Refused(peer_text(bytes(self._text))) if self._is_end(tag) else NEED_DATA
+        return self._refusal() if self._is_end(tag) else NEED_DATA
 
     def _conclude(self, name: bytes) -> Outcome:
-        return READY if name == b"proceed" else Refused(peer_text(bytes(self._text)))
+        return READY if name == b"proceed" else self._refusal()
+
+    def _refusal(self) -> Outcome:
+        text = peer_text(bytes(self._text))
+        return Refused(text) if self.awaited == "STARTTLS" else SessionRefused(text)
 
     @staticmethod
     def _is_end(tag: _Tag) -> bool:

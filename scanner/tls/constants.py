@@ -43,6 +43,28 @@ EXT_CERTIFICATE_AUTHORITIES: Final = 47
 EXT_KEY_SHARE: Final = 51
 EXT_RENEGOTIATION_INFO: Final = 0xFF01
 
+# The extensions that may answer our hellos, by the message of the server (RFC 8446 section 4.2; RFC 5246 section 7.4.1.4).
+# BoringSSL and OpenSSL let supported_groups pass in a ServerHello of TLS 1.2, since some servers send it.
+IN_OLD_SERVER_HELLO: Final = frozenset(
+    {
+        EXT_SERVER_NAME,
+        EXT_STATUS_REQUEST,
+        EXT_SUPPORTED_GROUPS,
+        EXT_EC_POINT_FORMATS,
+        EXT_ALPN,
+        EXT_SCT,
+        EXT_EXTENDED_MASTER_SECRET,
+        EXT_SESSION_TICKET,
+        EXT_RENEGOTIATION_INFO,
+    }
+)
+IN_SERVER_HELLO: Final = frozenset({EXT_SUPPORTED_VERSIONS, EXT_KEY_SHARE})
+IN_RETRY: Final = frozenset({EXT_SUPPORTED_VERSIONS, EXT_KEY_SHARE, EXT_COOKIE})
+IN_ENCRYPTED_EXTENSIONS: Final = frozenset({EXT_SERVER_NAME, EXT_SUPPORTED_GROUPS, EXT_ALPN})
+IN_CERTIFICATE_ENTRY: Final = frozenset({EXT_STATUS_REQUEST, EXT_SCT})
+# A renegotiation_info of a first handshake is an empty vector (RFC 5746 section 3.4).
+FIRST_HANDSHAKE: Final = b"\x00"
+
 ALERT_WARNING: Final = 1
 ALERT_CLOSE_NOTIFY: Final = 0
 

@@ -11,6 +11,8 @@ The design is that of h11: bytes go in, events come out, and nothing here knows 
 - The transitions are data (``events.TRANSITIONS``). Each type of message has one handler, which is given one whole message.
 - A peer's fault is an event (``Broken``, ``NotTls``, ``AlertReceived``, ``PeerClosed``) and ends the handshake. An
   exception that leaves ``receive_data`` is a bug of ours.
+- What can be read and is not allowed (an extension that was not offered) is a ``Deviation`` and ends nothing: clients differ in
+  what they make of it. So the flight of a server that one client refuses is read to its end.
 - Everything is decided by record and message, never by what one call happened to bring, so chunking changes nothing.
 
 The handshake is never completed. A flight of TLS 1.3 is decrypted (RFC 8446), with ephemeral keys that protect nothing of
@@ -31,10 +33,10 @@ most besides the key exchange and the signature is the key schedule: 14 us of 32
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from scanner.model.evidence import ClientAuthRequest, Negotiation, ServerFlight
+from scanner.model.evidence import ClientAuthRequest, Deviation, DeviationKind, Negotiation, ServerFlight
 from scanner.tls import constants as c
 from scanner.tls import messages
 from scanner.tls.constants import APPLICATION_DATA, HANDSHAKE
@@ -66,10 +68,16 @@ MAX_MESSAGE: Final = 2**18
 MAX_FLIGHT: Final = 2**19
 # Warning alerts before the flight ends: real servers send one (unrecognized_name); OpenSSL gives up after 5.
 MAX_WARNING_ALERTS: Final = 5
+# Deviations of one flight that are kept: more show nothing further.
+MAX_DEVIATIONS: Final = 16
+# Bytes of a message that every client takes: Java's jdk.tls.maxHandshakeMessageSize is the smallest limit.
+MAX_FOR_ALL: Final = 32_768
 # of a message: type, length of 24 bits
 _HEADER: Final = struct.Struct(">BBH").unpack_from
 _CLOSE_NOTIFY: Final = bytes((c.ALERT_WARNING, c.ALERT_CLOSE_NOTIFY))
 
+# Certificates whose keys are tried for the signature of a handshake; the leaf of a bundle in the wrong order is among the first.
+MAX_SIGNERS: Final = 16
 PublicKeyOf = Callable[[bytes], "CertificatePublicKeyTypes | None"]
 
 
@@ -81,10 +89,11 @@ class ClientHandshake:
     """
 
     __slots__ = (
-        "_alpn", "_certificates", "_client_auth", "_dh_bits", "_events", "_finished_valid", "_group", "_hello", "_hello_retry", "_keys",
-        "_ocsp_response", "_outgoing", "_partial", "_pending", "_protection", "_public_key_of", "_random", "_records", "_scts", "_secrets",
-        "_server_random", "_session_id", "_signature_scheme", "_signature_valid", "_sni", "_sni_acknowledged", "_suite", "_template",
-        "_total", "_transcript", "_version", "_warnings", "ended", "plaintext", "state",
+        "_alpn", "_certificates", "_client_auth", "_deviations", "_dh_bits", "_events", "_finished_valid", "_group", "_hello",
+        "_hello_retry", "_keys", "_leaf_position", "_ocsp_response", "_outgoing", "_partial", "_pending", "_protection",
+        "_public_key_of", "_random", "_records", "_scts", "_secrets", "_server_random", "_session_id", "_signature_scheme",
+        "_signature_valid", "_sni", "_sni_acknowledged", "_suite", "_template", "_total", "_transcript", "_version", "_warnings",
+        "ended", "plaintext", "state",
     )  # fmt: skip
 
     def __init__(
@@ -119,8 +128,10 @@ class ClientHandshake:
         self._hello_retry = False
         self._signature_scheme: int | None = None
         self._signature_valid: bool | None = None
+        self._leaf_position = 0
         self._finished_valid: bool | None = None
         self._client_auth: ClientAuthRequest | None = None
+        self._deviations: tuple[Deviation, ...] = ()
         self._server_random = b""
         self._certificates: tuple[bytes, ...] = ()
         self._ocsp_response: bytes | None = None
@@ -181,6 +192,8 @@ class ClientHandshake:
                 finished_valid=self._finished_valid,
                 client_auth=self._client_auth,
                 complete=self.state is State.COMPLETE,
+                leaf_position=self._leaf_position,
+                deviations=self._deviations,
             ),
             random=self._server_random or None,
             certificates=self._certificates,
@@ -272,6 +285,26 @@ class ClientHandshake:
         else:
             self._fail(event)
 
+    # --- what is not allowed and can be read -----------------------------------------------------
+
+    def _deviates(
+        self,
+        kind: DeviationKind,
+        message: str = "",
+        code: int | None = None,
+        *,
+        name: str | None = None,
+        size: int | None = None,
+    ) -> None:
+        deviation = Deviation(kind, message, code, name, size)
+        if deviation not in self._deviations and len(self._deviations) < MAX_DEVIATIONS:
+            self._deviations += (deviation,)
+
+    def _unexpected(self, message: str, kinds: Iterable[int], allowed: frozenset[int] = frozenset()) -> None:
+        for kind in kinds:
+            if kind not in allowed:
+                self._deviates("extension", message, kind)
+
     # --- messages ------------------------------------------------------------------------------
     # A handler returns the next state where ``TRANSITIONS`` has several.
 
@@ -315,15 +348,24 @@ class ClientHandshake:
 
     def _old_hello_untrusted(self, hello: messages.ServerHello) -> None:
         self._server_random = hello.random
+        extensions = hello.extensions
+        if not extensions.keys() <= self._template.answers:
+            self._unexpected("ServerHello", extensions, self._template.answers)
+        if self._sni is None and c.EXT_SERVER_NAME in extensions:
+            self._unexpected("ServerHello", (c.EXT_SERVER_NAME,))
+        if hello.version > SSL3 and extensions.get(c.EXT_RENEGOTIATION_INFO) != c.FIRST_HANDSHAKE:
+            missing = c.EXT_RENEGOTIATION_INFO not in extensions
+            self._deviates("no-renegotiation-info" if missing else "wrong-renegotiation-info")
         if TLS13 in self._template.offer.versions and hello.random[-8:] in c.DOWNGRADE_MARKS:
             raise DecodeError(
                 "ServerHello", f"selects {version_name(hello.version)} and says that it knows TLS 1.3", 26
             )
-        extensions = hello.extensions
         if self._sni is not None:
             self._sni_acknowledged = c.EXT_SERVER_NAME in extensions
         if c.EXT_ALPN in extensions:
-            self._alpn = messages.alpn_untrusted(extensions[c.EXT_ALPN])
+            self._alpn = alpn = messages.alpn_untrusted(extensions[c.EXT_ALPN])
+            if alpn not in self._template.names:
+                self._deviates("alpn", "ServerHello", name=alpn)
         if c.EXT_SCT in extensions:
             self._scts = messages.sct_list_untrusted(extensions[c.EXT_SCT])
 
@@ -331,6 +373,8 @@ class ClientHandshake:
         if self._hello_retry:
             raise DecodeError("HelloRetryRequest", "comes a second time", 0)
         self._hello_retry = True
+        if not hello.extensions.keys() <= c.IN_RETRY:
+            self._unexpected("HelloRetryRequest", hello.extensions, c.IN_RETRY)
         offer = self._template.offer
         group = cookie = None
         if c.EXT_KEY_SHARE in hello.extensions:
@@ -364,6 +408,8 @@ class ClientHandshake:
         self._server_random = hello.random
         if c.EXT_KEY_SHARE not in hello.extensions:
             raise DecodeError("ServerHello", "has no key_share", 0)
+        if not hello.extensions.keys() <= c.IN_SERVER_HELLO:
+            self._unexpected("ServerHello", hello.extensions, c.IN_SERVER_HELLO)
         group, share = code_and_vector(hello.extensions[c.EXT_KEY_SHARE], "key_share")
         offered = (self._group,) if self._hello_retry and self._group is not None else self._template.offer.key_shares
         if group not in offered:
@@ -379,19 +425,32 @@ class ClientHandshake:
         self._protection = self._secrets.server_protection()
 
     def _encrypted_extensions_untrusted(self, message: bytes) -> None:
-        acknowledged, self._alpn = messages.encrypted_extensions_untrusted(message[4:])
+        acknowledged, alpn, strange = messages.encrypted_extensions_untrusted(message[4:])
+        self._alpn = alpn
+        if alpn is not None and alpn not in self._template.names:
+            self._deviates("alpn", "EncryptedExtensions", name=alpn)
         if self._sni is not None:
             self._sni_acknowledged = acknowledged
+        elif acknowledged:
+            strange = (*strange, c.EXT_SERVER_NAME)
+        if strange:
+            self._unexpected("EncryptedExtensions", strange)
         self._transcript.update(message)
 
     def _certificate_request_untrusted(self, message: bytes) -> None:
         self._client_auth = messages.certificate_request_untrusted(message[4:], self._version or TLS12)
+        if len(message) > MAX_FOR_ALL + 4:
+            self._deviates("long-message", "CertificateRequest", size=len(message) - 4)
         if self._transcript is not None:
             self._transcript.update(message)
 
     def _certificate_untrusted(self, message: bytes) -> None:
         self._certificates, extensions = messages.certificate_untrusted(message[4:], tls13=self._version == TLS13)
+        if len(message) > MAX_FOR_ALL + 4:
+            self._deviates("long-message", "Certificate", size=len(message) - 4)
         if extensions:
+            if not extensions.keys() <= c.IN_CERTIFICATE_ENTRY:
+                self._unexpected("Certificate", extensions, c.IN_CERTIFICATE_ENTRY)
             if c.EXT_STATUS_REQUEST in extensions:
                 self._ocsp_response = messages.ocsp_response_untrusted(extensions[c.EXT_STATUS_REQUEST])
             if c.EXT_SCT in extensions:
@@ -404,25 +463,42 @@ class ClientHandshake:
             raise DecodeError("CertificateStatus", "comes a second time", 0)
         self._ocsp_response = messages.ocsp_response_untrusted(message[4:])
 
-    def _leaf_key(self) -> CertificatePublicKeyTypes | None:
-        return self._public_key_of(self._certificates[0]) if self._certificates else None
+    def _verify(self, scheme: int | None, signature: bytes, content: bytes) -> None:
+        """Verify the signature of the handshake with the first certificate's key. If that did not make it, look for the one that did:
+        some servers send their own certificate after those of its issuers."""
+        for place, certificate in enumerate(self._certificates[:MAX_SIGNERS]):
+            key = self._public_key_of(certificate)
+            valid = None if key is None else verify_handshake_signature(key, scheme, signature, content)
+            if valid:
+                self._signature_valid, self._leaf_position = True, place
+                return
+            if place == 0:
+                self._signature_valid = valid
 
     def _server_key_exchange_untrusted(self, message: bytes) -> None:
         assert self._version is not None and self._suite is not None  # the state is reached by a ServerHello only
         suite = cipher_suite(self._suite)
+        if suite.kx == "RSA" and suite.weak != "EXPORT":
+            raise DecodeError("ServerKeyExchange", f"comes with {suite.name}, which has none", 0)
         exchange = messages.server_key_exchange_untrusted(
             message[4:], self._version, suite.kx, anonymous=suite.auth == "anon"
         )
         self._group, self._dh_bits, self._signature_scheme = exchange.group, exchange.dh_bits, exchange.scheme
         if exchange.group is not None and exchange.group not in self._template.offer.groups and self._version > SSL3:
             raise DecodeError("ServerKeyExchange", f"uses group {exchange.group}, which was not offered", 1)
-        key = self._leaf_key()
-        if exchange.signature is not None and key is not None:
-            content = self._random + self._server_random + exchange.params
-            self._signature_valid = verify_handshake_signature(key, exchange.scheme, exchange.signature, content)
+        if exchange.fault is not None:
+            self._deviates("share", "ServerKeyExchange", exchange.group, name=exchange.fault)
+        if exchange.scheme is not None and exchange.scheme not in self._template.offer.schemes:
+            self._deviates("scheme", "ServerKeyExchange", exchange.scheme)
+        if exchange.signature is not None:
+            self._verify(exchange.scheme, exchange.signature, self._random + self._server_random + exchange.params)
 
     def _server_hello_done_untrusted(self, message: bytes) -> None:
         Reader(message[4:], "ServerHelloDone").done()
+        if self._group is None and self._dh_bits is None:
+            assert self._suite is not None  # the state is reached by a ServerHello only
+            if cipher_suite(self._suite).kx in ("ECDHE", "DHE"):
+                self._deviates("no-key-exchange")
 
     def _certificate_verify_untrusted(self, message: bytes) -> None:
         scheme, signature = code_and_vector(message[4:], "CertificateVerify")
@@ -431,10 +507,9 @@ class ClientHandshake:
             raise DecodeError(
                 "CertificateVerify", f"is signed with {scheme_name(scheme)}, which TLS 1.3 does not have", 0
             )
-        key = self._leaf_key()
-        if key is not None:
-            content = VERIFY_CONTEXT + self._transcript.digest()
-            self._signature_valid = verify_handshake_signature(key, scheme, signature, content)
+        if scheme not in self._template.offer.schemes:
+            self._deviates("scheme", "CertificateVerify", scheme)
+        self._verify(scheme, signature, VERIFY_CONTEXT + self._transcript.digest())
         self._transcript.update(message)
 
     def _finished_untrusted(self, message: bytes) -> None:

@@ -30,7 +30,9 @@ def _extension(kind: int, body: bytes) -> bytes:
 class HelloTemplate:
     """An offer, encoded up to what differs between targets. ``alpn`` has the protocols to offer by preference, or is empty."""
 
-    __slots__ = ("_alpn", "_extensions", "_head", "_keys", "_tail", "modern", "offer", "record_head", "record_version")
+    __slots__ = (
+        "_alpn", "_extensions", "_head", "_keys", "_tail", "answers", "modern", "names", "offer", "record_head", "record_version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -44,6 +46,9 @@ class HelloTemplate:
         self.offer = offer
         self._keys = keys
         self._alpn = alpn
+        # what may be in a ServerHello below TLS 1.3, and be chosen by ALPN
+        self.answers = c.IN_OLD_SERVER_HELLO if offer.extensions else frozenset({c.EXT_RENEGOTIATION_INFO})
+        self.names = frozenset([name.decode("utf-8", "backslashreplace") for name in alpn])
         legacy_version = min(max(offer.versions), TLS12)
         self.modern = TLS13 in offer.versions
         self.record_version = _COMPATIBLE_RECORD_VERSION if legacy_version > SSL3 else SSL3
@@ -80,7 +85,8 @@ class HelloTemplate:
         parts.append(_extension(c.EXT_SESSION_TICKET, b""))
         if alpn:
             parts.append(_extension(c.EXT_ALPN, vector16(b"".join(vector8(name) for name in alpn))))
-        parts.append(_extension(c.EXT_STATUS_REQUEST, b"\x01\x00\x00\x00\x00"))
+        if offer.status_request:
+            parts.append(_extension(c.EXT_STATUS_REQUEST, b"\x01\x00\x00\x00\x00"))
         if max(offer.versions) >= TLS12:
             parts.append(_extension(c.EXT_SIGNATURE_ALGORITHMS, codes(offer.schemes)))
         parts.append(_extension(c.EXT_SCT, b""))

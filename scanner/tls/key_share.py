@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -59,8 +59,44 @@ _FFDHE: Final = {
 # The size of a private exponent for the largest of them (RFC 7919 section 5.2 asks for at least 400 bits at 8192).
 _FFDHE_EXPONENT_BYTES: Final = 50
 
+# Bytes of a public key: uncompressed points, which are the only form that is offered (RFC 8422 section 5.4), or u-coordinates.
+_SIZES: Final = {
+    offers.SECP256R1: 65,
+    offers.SECP384R1: 97,
+    offers.SECP521R1: 133,
+    offers.X25519: _X25519_SIZE,
+    offers.X448: 56,
+}
+_UNCOMPRESSED: Final = b"\x04"
+# u-coordinates of the points of low order on Curve25519 and Curve448, which make a secret of zeros whatever the other side does
+# (RFC 7748 section 7; those of Curve25519 are from D. J. Bernstein, "Curve25519", section 3), in all their encodings: numbers up to
+# p + 1 are reduced, and the highest bit of the former is ignored.
+_P25519: Final = (1 << 255) - 19
+_P448: Final = (1 << 448) - (1 << 224) - 1
+_ORDER_8: Final = (
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+)
+_LOW_ORDER: Final = frozenset(
+    (number | high).to_bytes(32, "little")
+    for number in (0, 1, *_ORDER_8, _P25519 - 1, _P25519, _P25519 + 1)
+    for high in (0, 1 << 255)
+) | frozenset(number.to_bytes(56, "little") for number in (0, 1, _P448 - 1, _P448, _P448 + 1))
+
 # Without ``offers.UNCOMPUTED_GROUPS``, which ``cryptography`` does not have
 KEY_SHARE_GROUPS: Final = frozenset({offers.X25519, offers.X448, *_CURVES, *_KEMS, *_HYBRIDS, *_FFDHE})
+
+
+def fault_of_share(group: int, share: bytes) -> Literal["form", "order"] | None:
+    """Return why ``share`` is no public key of ``group``: its length or form, or (X25519 and X448) its low order; else ``None``."""
+    size = _SIZES.get(group)
+    if size is None:
+        return None  # of a group that only old servers have
+    if len(share) != size:
+        return "form"
+    if share in _LOW_ORDER:
+        return "order"
+    return "form" if group in _CURVES and share[:1] != _UNCOMPRESSED else None
 
 
 @cache

@@ -7,13 +7,14 @@ unknown extensions stay bytes.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from scanner.caching import bounded_memo
 from scanner.model.evidence import ClientAuthRequest
 from scanner.tls import constants as c
+from scanner.tls.key_share import fault_of_share
 from scanner.tls.offers import TLS12, TLS13
 from scanner.tls.wire import DecodeError, Reader, cut_short, whole_vector
 
@@ -111,11 +112,14 @@ def alpn_untrusted(body: bytes) -> str:
 
 # Servers of one kind and configuration send the same few bytes.
 @bounded_memo(256, 256)
-def encrypted_extensions_untrusted(body: bytes) -> tuple[bool, str | None]:
-    """Return (server name acknowledged, ALPN protocol) of EncryptedExtensions (RFC 8446 section 4.3.1)."""
+def encrypted_extensions_untrusted(body: bytes) -> tuple[bool, str | None, tuple[int, ...]]:
+    """Return (server name acknowledged, ALPN protocol, extensions that do not belong there) of EncryptedExtensions (RFC 8446
+    section 4.3.1)."""
     what = "EncryptedExtensions"
     found = extensions_untrusted(whole_vector(body, 2, what), what)
-    return c.EXT_SERVER_NAME in found, alpn_untrusted(found[c.EXT_ALPN]) if c.EXT_ALPN in found else None
+    alpn = alpn_untrusted(found[c.EXT_ALPN]) if c.EXT_ALPN in found else None
+    strange = tuple(kind for kind in found if kind not in c.IN_ENCRYPTED_EXTENSIONS)
+    return c.EXT_SERVER_NAME in found, alpn, strange
 
 
 def ocsp_response_untrusted(body: bytes) -> bytes:
@@ -202,31 +206,37 @@ def certificate_request_untrusted(body: bytes, version: int) -> ClientAuthReques
 
 
 class ServerKeyExchange(Struct, frozen=True):
-    """What the server signed (``params``) and how. ``scheme`` is None before TLS 1.2, ``signature`` in anonymous exchanges."""
+    """What the server signed (``params``) and how. ``scheme`` is None before TLS 1.2, ``signature`` in anonymous exchanges;
+    ``fault`` says why the public key is none of its group, or is ``None``.
+    """
 
     params: bytes
     group: int | None
     dh_bits: int | None
     scheme: int | None
     signature: bytes | None
+    fault: Literal["form", "order"] | None = None
 
 
 def server_key_exchange_untrusted(body: bytes, version: int, kx: str, *, anonymous: bool) -> ServerKeyExchange:
     """Decode a ServerKeyExchange for ``kx`` "ECDHE", "DHE" or "RSA" (export) (RFC 8422 section 5.4, RFC 5246 section 7.4.3)."""
     reader = Reader(body, "ServerKeyExchange")
     group = dh_bits = None
+    fault: Literal["form", "order"] | None = None
     if kx == "ECDHE":
         kind = reader.number(1)
         if kind != 3:
             raise reader.error(f"curve type {kind} is not a named curve")
         group = reader.number(2)
-        if not reader.vector(1):
+        share = reader.vector(1)
+        if not share:
             raise reader.error("empty public point")
+        fault = fault_of_share(group, share)
     elif kx == "DHE":
         prime = int.from_bytes(reader.vector(2), "big")
         dh_bits = prime.bit_length()
         reader.vector(2)
-        reader.vector(2)
+        fault = None if 1 < int.from_bytes(reader.vector(2), "big") < prime - 1 else "order"
     elif kx == "RSA":
         reader.vector(2)
         reader.vector(2)
@@ -239,4 +249,4 @@ def server_key_exchange_untrusted(body: bytes, version: int, kx: str, *, anonymo
             scheme = reader.number(2)
         signature = reader.vector(2)
     reader.done()
-    return ServerKeyExchange(params, group, dh_bits, scheme, signature)
+    return ServerKeyExchange(params, group, dh_bits, scheme, signature, fault)

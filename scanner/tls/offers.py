@@ -38,6 +38,8 @@ FFDHE8192: Final = 0x0104
 BRAINPOOL_P256_TLS13: Final = 0x001F
 BRAINPOOL_P384_TLS13: Final = 0x0020
 BRAINPOOL_P512_TLS13: Final = 0x0021
+CURVE_SM2: Final = 0x0029
+CURVE_SM2MLKEM768: Final = 0x11EE
 # brainpoolP256r1..P512r1, and the older curves that some appliances still have alone (RFC 8422, RFC 7027)
 RARE_CURVES: Final = (0x001A, 0x001B, 0x001C, 0x0016, 0x0015, 0x0013)
 
@@ -72,17 +74,18 @@ MODERN_GROUPS: Final = (X25519MLKEM768, X25519, SECP256R1, SECP384R1)
 # Of TLS 1.3 alone: what OpenSSL 3.5, GnuTLS and appliances offer beside what browsers do
 TLS13_GROUPS: Final = (
     SECP256R1MLKEM768, SECP384R1MLKEM1024, MLKEM768, MLKEM1024, MLKEM512,
-    BRAINPOOL_P256_TLS13, BRAINPOOL_P384_TLS13, BRAINPOOL_P512_TLS13,
+    BRAINPOOL_P256_TLS13, BRAINPOOL_P384_TLS13, BRAINPOOL_P512_TLS13, CURVE_SM2, CURVE_SM2MLKEM768,
 )  # fmt: skip
 # Of these no share can be made here: a HelloRetryRequest is as far as a handshake comes.
-UNCOMPUTED_GROUPS: Final = (MLKEM512,)
+UNCOMPUTED_GROUPS: Final = (MLKEM512, CURVE_SM2, CURVE_SM2MLKEM768)
 FFDHE_GROUPS: Final = (FFDHE2048, FFDHE3072, FFDHE4096, FFDHE6144, FFDHE8192)
 ALL_GROUPS: Final = (*MODERN_GROUPS, SECP521R1, X448, *FFDHE_GROUPS, *TLS13_GROUPS, *RARE_CURVES)
 
 # Chromium's list first (RFC 8446 section 4.2.3 code points), then those of other clients
 BROWSER_SCHEMES: Final = (0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601)
 SHA1_SCHEMES: Final = (0x0203, 0x0201, 0x0202)
-OTHER_SCHEMES: Final = (0x0603, 0x0807, 0x0808, 0x0809, 0x080A, 0x080B, 0x0303, 0x0301, 0x0302, 0x0402, 0x0502, 0x0602)
+SHA224_SCHEMES: Final = (0x0303, 0x0301, 0x0302)
+OTHER_SCHEMES: Final = (0x0603, 0x0807, 0x0808, 0x0809, 0x080A, 0x080B, *SHA224_SCHEMES, 0x0402, 0x0502, 0x0602)
 # ML-DSA-44, -65 and -87, brainpool in TLS 1.3 (RFC 8734), SM2 (RFC 8998). Not in ``MODERN``: a server that has a second
 # certificate of such a kind would show that one, which clients without them never see.
 RARE_SCHEMES: Final = (0x0904, 0x0905, 0x0906, 0x081A, 0x081B, 0x081C, 0x0708)
@@ -92,8 +95,8 @@ class Offer(Struct, frozen=True):
     """What one ClientHello offers: code points of the IANA registries, in order of preference.
 
     ``versions`` that include TLS 1.3 go into supported_versions (RFC 8446 section 4.2.1). ``key_shares`` are the ``groups`` for
-    which a share is sent. Without ``alpn`` the protocol's ALPN names are left out, without ``extensions`` there is no extension
-    block (SSL 3.0).
+    which a share is sent. Without ``alpn`` the protocol's ALPN names are left out, without ``status_request`` no staple is asked for,
+    without ``extensions`` there is no extension block (SSL 3.0).
     """
 
     name: str
@@ -103,12 +106,17 @@ class Offer(Struct, frozen=True):
     key_shares: tuple[int, ...] = (X25519MLKEM768, X25519)
     schemes: tuple[int, ...] = (*BROWSER_SCHEMES, *OTHER_SCHEMES, *SHA1_SCHEMES)
     alpn: bool = True
+    status_request: bool = True
     extensions: bool = True
 
 
 MODERN: Final = Offer("modern")
 # One TCP segment: no post-quantum share, nothing else changed
 SMALL: Final = replace(MODERN, name="small", groups=(X25519, SECP256R1, SECP384R1), key_shares=(X25519,))
+# As small, with the two shares that most clients send: answers "was it the size, or the number of shares?"
+TWO_SHARES: Final = replace(SMALL, name="two-shares", key_shares=(X25519, SECP256R1))
+# As small, without asking for a staple, as OpenSSL, curl, Python and Node: answers "was it status_request?"
+NO_STATUS: Final = replace(SMALL, name="no-status", status_request=False)
 # Does not mention TLS 1.3 at all
 TLS12_ONLY: Final = Offer(
     "tls12", versions=(TLS12,), suites=MODERN_SUITES[3:], groups=(X25519, SECP256R1, SECP384R1), key_shares=()
@@ -122,12 +130,18 @@ ALL_GROUPS_OFFER: Final = replace(MODERN, name="all-groups", groups=ALL_GROUPS)
 ALL_SCHEMES_OFFER: Final = replace(MODERN, name="all-schemes", schemes=(*MODERN.schemes, *RARE_SCHEMES))
 # Same lists, no ALPN: answers "was it the application protocol?"
 NO_ALPN: Final = replace(MODERN, name="no-alpn", alpn=False)
-# Everything that any client offers in TLS 1.3 and 1.2, and no ALPN: answers "is there any offer it takes?"
-EVERYTHING: Final = replace(ALL_SCHEMES_OFFER, name="everything", suites=ALL_SUITES, groups=ALL_GROUPS, alpn=False)
+# Everything that any client offers in TLS 1.3 and 1.2, neither ALPN nor a request for a staple: answers "is there any offer it takes?"
+EVERYTHING: Final = replace(
+    ALL_SCHEMES_OFFER, name="everything", suites=ALL_SUITES, groups=ALL_GROUPS, alpn=False, status_request=False
+)
 # No RSA key transport: Go (since 1.22) and Python do not offer it
 FORWARD_SECRET: Final = replace(MODERN, name="forward-secret", suites=(*TLS13_SUITES, *ECDHE_AEAD, *ECDHE_CBC_SHA1))
 # No SHA-1 signatures, which Chromium, Go and OpenSSL at level 2 do not offer
 NO_SHA1: Final = replace(MODERN, name="no-sha1", schemes=(*BROWSER_SCHEMES, *OTHER_SCHEMES))
+# No SHA-224 either, which Chromium, Firefox, Go and GnuTLS do not offer
+NO_SHA224: Final = replace(
+    MODERN, name="no-sha224", schemes=tuple(scheme for scheme in NO_SHA1.schemes if scheme not in SHA224_SCHEMES)
+)
 
 # All there are before TLS 1.3
 LEGACY_SUITES: Final = tuple(s for s in ALL_SUITES if s not in (*TLS13_SUITES, *CCM_TLS13_SUITES))
@@ -149,7 +163,7 @@ SSL3_ONLY: Final = replace(TLS12_EVERYTHING, name="ssl3", versions=(SSL3,), grou
 OFFERS: Final = {
     offer.name: offer
     for offer in (
-        MODERN, SMALL, TLS12_ONLY, TLS13_ONLY, ALL_SUITES_OFFER, ALL_GROUPS_OFFER, ALL_SCHEMES_OFFER, NO_ALPN, EVERYTHING,
-        FORWARD_SECRET, NO_SHA1, TLS12_EVERYTHING, TLS11_ONLY, TLS10_ONLY, SSL3_ONLY,
+        MODERN, SMALL, TWO_SHARES, NO_STATUS, TLS12_ONLY, TLS13_ONLY, ALL_SUITES_OFFER, ALL_GROUPS_OFFER, ALL_SCHEMES_OFFER,
+        NO_ALPN, EVERYTHING, FORWARD_SECRET, NO_SHA1, NO_SHA224, TLS12_EVERYTHING, TLS11_ONLY, TLS10_ONLY, SSL3_ONLY,
     )
 }  # fmt: skip

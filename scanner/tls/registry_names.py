@@ -67,6 +67,56 @@ ALERTS: Final = {
     121: "ech_required",
 }
 
+# Registry "TLS ExtensionType Values", and what was deployed without being registered: next_protocol_negotiation, and ALPS drafts.
+EXTENSIONS: Final = {
+    0: "server_name",
+    1: "max_fragment_length",
+    2: "client_certificate_url",
+    3: "trusted_ca_keys",
+    4: "truncated_hmac",
+    5: "status_request",
+    6: "user_mapping",
+    7: "client_authz",
+    8: "server_authz",
+    9: "cert_type",
+    10: "supported_groups",
+    11: "ec_point_formats",
+    12: "srp",
+    13: "signature_algorithms",
+    14: "use_srtp",
+    15: "heartbeat",
+    16: "application_layer_protocol_negotiation",
+    17: "status_request_v2",
+    18: "signed_certificate_timestamp",
+    19: "client_certificate_type",
+    20: "server_certificate_type",
+    21: "padding",
+    22: "encrypt_then_mac",
+    23: "extended_master_secret",
+    24: "token_binding",
+    25: "cached_info",
+    27: "compress_certificate",
+    28: "record_size_limit",
+    34: "delegated_credential",
+    35: "session_ticket",
+    41: "pre_shared_key",
+    42: "early_data",
+    43: "supported_versions",
+    44: "cookie",
+    45: "psk_key_exchange_modes",
+    47: "certificate_authorities",
+    48: "oid_filters",
+    49: "post_handshake_auth",
+    50: "signature_algorithms_cert",
+    51: "key_share",
+    57: "quic_transport_parameters",
+    13172: "next_protocol_negotiation",
+    17513: "application_settings",
+    17613: "application_settings",
+    0xFE0D: "encrypted_client_hello",
+    0xFF01: "renegotiation_info",
+}
+
 _REGISTRIES: Final[dict[str, Any]] = orjson.loads(shipped("tls-registries.json"))
 
 
@@ -128,6 +178,11 @@ def group_name(code: int) -> str:
 def scheme_name(code: int) -> str:
     """Return the IANA name of a signature scheme (RFC 8446 section 4.2.3), or its code as "0x1a2b"."""
     return SCHEMES.get(code) or _unnamed(code)
+
+
+def extension_name(code: int) -> str:
+    """Return the IANA name of an ExtensionType, or its code as "0x1a2b"."""
+    return EXTENSIONS.get(code) or _unnamed(code)
 
 
 def version_name(code: int) -> str:

@@ -30,7 +30,7 @@ _STRONG_KEYS: Final = frozenset({"ec:P-256", "ec:P-384", "rsa:2048", "rsa:3072",
 # A server's key needs one of these, with whatever key exchange
 _TLS_USAGES: Final = extensions.DIGITAL_SIGNATURE | extensions.KEY_ENCIPHERMENT | extensions.KEY_AGREEMENT
 
-# Names times constraints of one CA that OpenSSL compares (NAME_CHECK_MAX in v3_ncons.c), and GnuTLS since 2024;
+# Names times constraints of one CA that OpenSSL compares (NAME_CHECK_MAX in v3_ncons.c), GnuTLS since 2024, and Chrome;
 # beyond it they refuse the certificate (seen with OpenSSL 3.0.19 and GnuTLS 3.7.9). Go 1.26 and Java 17 take it.
 OPENSSL_COMPARISONS: Final = 1 << 20
 # (more than, clients that refuse it): what clients keep a path length in, from 63 bits down to Firefox's signed byte
@@ -40,6 +40,8 @@ LONGEST_PATH_LENGTHS: Final = (
     (0xFF, ("chrome", "firefox")),
     (0x7F, ("firefox",)),
 )
+# Clients that want basicConstraints of an anchor too (seen, "root-no-bc" in docs/clients.md)
+_ANCHOR_MUST_SAY: Final = ["go", "java", "firefox"]
 # Returns which name of the second certificate the constraints of the first do not allow; None: all are allowed.
 FindViolation = Callable[[Certificate, Certificate], "Violation | None"]
 
@@ -134,7 +136,8 @@ def _weak_key(certificate: Certificate) -> dict[str, Any]:
     """Return evidence on a key that clients find too weak; empty if they do not."""
     kind, bits = certificate.key_type, certificate.key_bits
     if kind == "dsa" and not certificate.is_ca:
-        return {"dsa_bits": bits or 0, "refused_by": list(ALL_CLIENTS)}  # none takes DSA keys in TLS, of any length
+        # Java alone takes DSA keys in TLS (DHE_DSS in TLS 1.2), of any length that it takes elsewhere.
+        return {"dsa_bits": bits or 0, "refused_by": [client for client in ALL_CLIENTS if client != "java"]}
     if bits is None:
         return {}
     if kind == "ec" and bits < MIN_EC_BITS:
@@ -171,7 +174,11 @@ def _not_understood(certificate: Certificate) -> dict[str, Any]:
         # Go reads constraints of four types of names; Firefox applies an excluded directoryName to every name.
         minding = ["go", "firefox"] if constraints.excluded.directories else ["go"]
         return {"extensions": ["2.5.29.30"], "constrains": list(constraints.unusual), "refused_by": minding}
-    return extensions.half_understood(certificate.critical)
+    unknown = extensions.half_understood(certificate.critical)
+    if extensions.APPLICATION_POLICIES in certificate.critical and certificate.extended_key_usage is None:
+        # Chrome does without it only where extended key usage says the same
+        unknown["refused_by"] = sorted({*unknown["refused_by"], "chrome"})
+    return unknown
 
 
 def leaf_problems(leaf: Certificate, at: float) -> list[Problem]:
@@ -211,10 +218,19 @@ def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: F
             problems.append(_problem("weak-signature", certificate, signature=certificate.signature))
         # Version 1 roots, which have no extensions, are still anchors for OpenSSL, Go and GnuTLS.
         if not certificate.is_ca and not (is_root and certificate.version < 3):
-            problems.append(_problem("issuer-not-a-ca", certificate))
+            missing = (
+                is_root
+                and certificate.self_issued
+                and extensions.BASIC_CONSTRAINTS not in certificate.extensions
+                and certificate.key_usage is not None
+            )
+            # an anchor that says nothing of it is a CA to the others, since its key usage is one's
+            problems.append(
+                _problem("issuer-not-a-ca", certificate, **({"refused_by": _ANCHOR_MUST_SAY} if missing else {}))
+            )
         elif not certificate.is_ca and certificate.version == 2:
             # OpenSSL and Firefox take no old certificates but self-signed ones of version 1 for CAs
-            problems.append(_problem("issuer-not-a-ca", certificate, refused_by=["openssl", "firefox"]))
+            problems.append(_problem("issuer-not-a-ca", certificate, refused_by=[*OPENSSL, "firefox"]))
         elif certificate.key_usage is not None and not certificate.key_usage & extensions.KEY_CERT_SIGN:
             problems.append(_problem("wrong-key-usage", certificate, key_usage=usages(certificate)))
         if certificate.path_length is not None and below_all > certificate.path_length:
@@ -229,8 +245,10 @@ def issuer_problems(path: tuple[Certificate, ...], *, closed: bool, violation: F
             problems.append(_problem("path-length-exceeded", certificate, **exceeded))
         if certificate.name_constraints is not None:
             for lower in path[:place]:
-                found = constraint_problems(certificate, lower, violation)
-                problems += [_for_firefox(problem) for problem in found] if lower.self_issued else found
+                for problem in constraint_problems(certificate, lower, violation):
+                    minded = _for_authority(problem, self_issued=lower.self_issued)
+                    if minded is not None:
+                        problems.append(minded)
         below_all += 1
         if not certificate.self_issued:
             below += 1
@@ -244,9 +262,14 @@ def constraint_problems(authority: Certificate, lower: Certificate, violation: F
         return []
     carried = lower.names
     names = len(carried.dns) + len(carried.ips) + len(carried.others)
-    with_subject = names + len(name_text(lower.subject_der).attributes)
+    # an attribute of the subject takes nine bytes at least
+    with_subject = names + len(lower.subject_der) // 9
+    if with_subject * constraints.count > OPENSSL_COMPARISONS:
+        with_subject = names + len(name_text(lower.subject_der).attributes)
     if with_subject * constraints.count > OPENSSL_COMPARISONS:
         clients = [*OPENSSL, *(("gnutls",) if names * constraints.count > OPENSSL_COMPARISONS else ())]
+        if constraints.comparisons_of_chrome(carried) > OPENSSL_COMPARISONS:
+            clients.append("chrome")
         return [_too_many_comparisons(authority, lower, with_subject, constraints.count, clients)]
     if constraints.cut:
         return [_too_many_constraints(authority, lower)]
@@ -264,9 +287,15 @@ def constraint_problems(authority: Certificate, lower: Certificate, violation: F
     return [Problem("name-constraint-violated", lower.sha256, evidence)]
 
 
-def _for_firefox(problem: Problem) -> Problem:
-    """Return the problem of a self-issued CA's names, to which the others apply no constraints (RFC 5280 section 6.1.3)."""
-    return Problem(problem.code, problem.certificate, {**problem.evidence, "refused_by": ["firefox"]})
+def _for_authority(problem: Problem, *, self_issued: bool) -> Problem | None:
+    """Return the problem of a CA's own names; ``None`` if no client minds them.
+
+    GnuTLS applies constraints to servers' certificates alone. To self-issued CAs only Go and Firefox apply them, against
+    RFC 5280 section 6.1.3.
+    """
+    applying = ("go", "firefox") if self_issued else tuple([client for client in EVERYBODY if client != "gnutls"])
+    clients = [client for client in problem.evidence.get("refused_by", EVERYBODY) if client in applying]
+    return Problem(problem.code, problem.certificate, {**problem.evidence, "refused_by": clients}) if clients else None
 
 
 def _too_many_constraints(authority: Certificate, lower: Certificate) -> Problem:
@@ -289,7 +318,9 @@ def _too_many_comparisons(
         "detail": f"{names} names under {constraints} name constraints",
         "names": names,
         "constraints": constraints,
-        "client_limits": [f"OpenSSL and GnuTLS make {OPENSSL_COMPARISONS} comparisons of names with constraints"],
+        "client_limits": [
+            f"OpenSSL, GnuTLS and Chrome make {OPENSSL_COMPARISONS} comparisons of names with constraints"
+        ],
         "comparisons": names * constraints,
         "refused_by": clients,
     }

@@ -7,7 +7,7 @@ was seen with the versions that ``docs/clients.md`` names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from scanner.trust.certificate_rules import usages
 from scanner.trust.verdicts import Problem
@@ -35,6 +35,7 @@ GO_SIGNATURE_CHECKS: Final = 100
 def client_limit_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Problem]:
     """Yield what some clients refuse in a valid ``path`` (leaf first, anchor last) of which ``sent`` certificates came."""
     between = max(0, len(path) - 2)
+    needed = max(1, len(path) - 1)
     refusing = [
         client
         for client, most, count in (
@@ -46,9 +47,13 @@ def client_limit_problems(sent: int, path: Sequence[Certificate]) -> Iterator[Pr
         if count > most
     ]
     if refusing:
-        detail = f"{between} intermediates stand between the server's certificate and the root"
-        evidence = {"subject": path[0].subject, "detail": detail, "intermediates": between, "sent": sent}
-        yield Problem("path-length-exceeded", path[0].sha256, {**evidence, "refused_by": refusing})
+        evidence: dict[str, Any] = {"subject": path[0].subject, "sent": sent, "refused_by": refusing}
+        if needed <= JAVA_SENT and between <= FIREFOX_INTERMEDIATES:  # what is too much is what no path needs
+            evidence |= {"needed": needed, "extra_count": sent - needed, "most": JAVA_SENT}
+        else:
+            detail = f"{between} intermediates stand between the server's certificate and the root, and {sent} certificates are sent"
+            evidence |= {"detail": detail, "intermediates": between}
+        yield Problem("too-many-certificates", path[0].sha256, evidence)
 
 
 def limits_exceeded(

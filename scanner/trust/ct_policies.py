@@ -3,12 +3,16 @@
 Chrome: ct_policy.md of GoogleChrome/CertificateTransparency of 2026-07-22 (and its enforcer where that text is
 ambiguous). Apple: support article 103214. Firefox follows Chrome's counts. Both count SCTs that a log made before it
 was retired, and none without a valid signature of a log that they know.
+
+Lists are made later than some of the moments that are judged (``--at``). Of a log that has left use since then, on a day
+that the list does not give, it is not known whether it was in use, and neither is what depends on that.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -18,6 +22,10 @@ from scanner.trust.ct_logs import APPROVED, CtLog
 
 Source = Literal["certificate", "tls", "staple"]
 Standing = Literal["approved", "once", "unknown", "never"]
+
+# Certificates issued before these days need no SCTs: Chrome's CT-days of 30 April and Apple's of 15 October 2018.
+CHROME_SINCE: Final = datetime(2018, 5, 1, tzinfo=UTC).timestamp()
+APPLE_SINCE: Final = datetime(2018, 10, 15, tzinfo=UTC).timestamp()
 
 # Certificates that live longer need one log more, for Chrome and for Apple.
 SHORT_LIFETIME: Final = 180 * DAY
@@ -53,37 +61,68 @@ def logs_needed(lifetime: float) -> int:
     return SHORT_LOGS if lifetime <= SHORT_LIFETIME else LONG_LOGS
 
 
-def standing(state: str | None, since: float | None, at: float) -> Standing:
-    """Return what a state, which began at ``since``, means for SCTs at a moment."""
+def standing(state: str | None, since: float | None, at: float, listed: float | None) -> Standing:
+    """Return what a state, which began at ``since``, means for SCTs at a moment; the list was made at ``listed``."""
     if state in APPROVED:
         return "approved"
-    if state in ("retired", "rejected") and since is not None and since > at:
-        return "approved"  # it was in use until then
+    if state in ("retired", "rejected"):
+        if since is not None and since > at:
+            return "approved"  # it was in use until then
+        if since is None and listed is not None and listed > at:
+            return "unknown"
     return "once" if state == "retired" else "never"
 
 
-def apple_standing(log: CtLog, at: float, *, known: bool) -> Standing:
+def apple_standing(log: CtLog, at: float, listed: float | None, *, known: bool) -> Standing:
     """Return what a log's state means for Apple. ``known``: the list has Apple's states; else its owner's are used."""
-    own = standing(log.state, log.since, at)
+    own = standing(log.state, log.since, at, listed)
     if not known:
         return own
     if log.apple_state is None or log.apple_state == "pending":
         # Apple's list may have accepted it since
         return "never" if own == "never" else "unknown"
-    apple = standing(log.apple_state, log.apple_since, at)
+    apple = standing(log.apple_state, log.apple_since, at, listed)
     if apple == "never":
         return "never"
     return apple if own == "approved" else "unknown"
 
 
+def exempt(begins: float, since: float) -> PolicyVerdict | None:
+    """Return the verdict on a certificate that was issued before the policy."""
+    return PolicyVerdict(True, 0, 0, "it was issued before SCTs were demanded") if begins < since else None
+
+
 # --- Chrome --------------------------------------------------------------------------------------
 
 
-def chrome(promises: Sequence[VerifiedSct], lifetime: float, at: float) -> PolicyVerdict:
-    """Apply Chrome's policy since version 148: SCTs of the certificate and the TLS extension count, of staples none."""
+def chrome(promises: Sequence[VerifiedSct], lifetime: float, at: float, listed: float | None) -> PolicyVerdict:
+    """Apply Chrome's policy since version 148; ``complies`` is ``None`` if it depends on when logs left use."""
+    judged = [(promise, standing(promise.log.state, promise.log.since, at, listed)) for promise in promises]
+    strict = _chrome(judged, lifetime)
+    if strict.complies or all(how != "unknown" for _, how in judged):
+        return strict
+    return _if_lenient(judged, _chrome(_lenient(judged), lifetime), "Chrome")
+
+
+def _lenient(judged: Sequence[tuple[VerifiedSct, Standing]]) -> list[tuple[VerifiedSct, Standing]]:
+    return [(promise, "approved" if how == "unknown" else how) for promise, how in judged]
+
+
+def _if_lenient(judged: Sequence[tuple[VerifiedSct, Standing]], lenient: PolicyVerdict, owner: str) -> PolicyVerdict:
+    """Return the verdict of a policy that is met at most by logs of which it is not known whether they count."""
+    if not lenient.complies:
+        return lenient
+    names = sorted({promise.log.name for promise, how in judged if how == "unknown"})
+    reason = f"what {owner} holds of " + ", ".join(names) + " is not known"
+    return PolicyVerdict(None, lenient.needed, lenient.count, reason)
+
+
+def _chrome(judged: Sequence[tuple[VerifiedSct, Standing]], lifetime: float) -> PolicyVerdict:
+    """Apply the policy: SCTs of the certificate and the TLS extension count, of staples none."""
     needed = logs_needed(lifetime)
-    shown = [(promise, standing(promise.log.state, promise.log.since, at)) for promise in promises]
-    shown = [(promise, how) for promise, how in shown if promise.source != "staple" and how != "never"]
+    shown = [
+        (promise, how) for promise, how in judged if promise.source != "staple" and how not in ("never", "unknown")
+    ]
     issued = min((promise.time for promise, how in shown if how == "approved"), default=None)
 
     def counts(promise: VerifiedSct, how: Standing) -> bool:
@@ -114,18 +153,15 @@ def chrome(promises: Sequence[VerifiedSct], lifetime: float, at: float) -> Polic
 # --- Apple ---------------------------------------------------------------------------------------
 
 
-def apple(promises: Sequence[VerifiedSct], lifetime: float, at: float, *, known: bool) -> PolicyVerdict:
+def apple(
+    promises: Sequence[VerifiedSct], lifetime: float, at: float, listed: float | None, *, known: bool
+) -> PolicyVerdict:
     """Apply Apple's policy; ``complies`` is ``None`` if it depends on logs whose state for Apple is not known."""
-    judged = [(promise, apple_standing(promise.log, at, known=known)) for promise in promises]
+    judged = [(promise, apple_standing(promise.log, at, listed, known=known)) for promise in promises]
     strict = _apple(judged, lifetime)
     if strict.complies or not any(how == "unknown" for _, how in judged):
         return strict
-    lenient = _apple([(promise, "approved" if how == "unknown" else how) for promise, how in judged], lifetime)
-    if not lenient.complies:
-        return lenient
-    names = sorted({promise.log.name for promise, how in judged if how == "unknown"})
-    reason = "what Apple holds of " + ", ".join(names) + " is not known"
-    return PolicyVerdict(None, lenient.needed, lenient.count, reason)
+    return _if_lenient(judged, _apple(_lenient(judged), lifetime), "Apple")
 
 
 def _apple(judged: Sequence[tuple[VerifiedSct, Standing]], lifetime: float) -> PolicyVerdict:

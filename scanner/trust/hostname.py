@@ -7,13 +7,15 @@ byte. The common name never matches; it is compared only to report that it would
 Where they disagree, the verdict names the clients for which the name does not match. Seen with the versions that
 ``docs/clients.md`` names: OpenSSL and Python take no wildcard in a name with underscores, Chrome none directly below a
 public suffix (net/cert/x509_certificate.cc), Go and Java take one below a top-level domain, and an IPv4 address that
-the certificate has as an IPv4-mapped IPv6 address.
+the certificate has as an IPv4-mapped IPv6 address. A wildcard that is a part of the first label matches for Java,
+Node and, at its start or end, for the openssl program.
 """
 
 from __future__ import annotations
 
 import heapq
 import ipaddress
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -30,13 +32,13 @@ NEAREST_EXAMINED: Final = 4000
 # A host name has at most 253 characters; longer ones cannot match, and are cut to be shown.
 LONGEST_SHOWN: Final = 255
 
-_ALL_BUT_GO_AND_JAVA: Final = ("openssl", "curl", "python", "node", "chrome", "firefox", "gnutls")
+_CLIENTS: Final = ("openssl", "curl", "python", "node", "go", "java", "chrome", "firefox", "gnutls")
 # The prefix of IPv4-mapped addresses (RFC 4291 section 2.5.5.2)
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 # Why a name does not match for some clients
 _UNDERSCORE: Final = "a wildcard would have to match a name with an underscore"
 _PUBLIC_SUFFIX: Final = "its wildcard is directly below a public suffix"
-_TOP_LEVEL: Final = "its wildcard is directly below a top-level domain"
+_ODD_WILDCARD: Final = "its wildcard is not the whole first label of a name in a registered domain"
 _AS_MAPPED: Final = "the certificate has the address as an IPv4-mapped IPv6 address"
 
 
@@ -96,9 +98,9 @@ def match_name(certificate: Certificate, name: str) -> NameVerdict:
             return _matched_by_most(certificate, entry, wanted)
         if lowered.startswith("*.") and "." in lowered[2:]:
             deeper = deeper or wanted == lowered[2:] or wanted.endswith(lowered[1:])
-    if label and parent and "." not in parent and f"*.{parent}" in map(str.lower, presented):
-        below_top = _mismatch(certificate, "name-not-in-san", wanted)
-        return replace(below_top, refused_by=_ALL_BUT_GO_AND_JAVA, reason=_TOP_LEVEL)
+    odd = _odd_wildcard(certificate, wanted)
+    if odd is not None:
+        return odd
     if deeper:
         code = "wildcard-depth"
     elif not certificate.san and _common_name_matches(certificate, wanted, star):
@@ -117,7 +119,7 @@ def _match_address(certificate: Certificate, name: str, address: bytes) -> NameV
     mapped = _MAPPED + address
     if mapped in certificate.ip_addresses:
         otherwise = _mismatch(certificate, "name-not-in-san", name)
-        return replace(otherwise, refused_by=_ALL_BUT_GO_AND_JAVA, reason=_AS_MAPPED)
+        return replace(otherwise, refused_by=_all_but({"go", "java"}), reason=_AS_MAPPED)
     only_common_name = not certificate.san and certificate.common_name == name
     return _mismatch(certificate, "common-name-only" if only_common_name else "name-not-in-san", name)
 
@@ -129,6 +131,61 @@ def _matched_by_most(certificate: Certificate, entry: str, name: str) -> NameVer
         return verdict
     clients = ("openssl", "python", *verdict.refused_by)
     return replace(verdict, code="name-not-in-san", refused_by=clients, reason=_UNDERSCORE)
+
+
+def _all_but(clients: Collection[str]) -> tuple[str, ...]:
+    return tuple([client for client in _CLIENTS if client not in clients])
+
+
+def _odd_wildcard(certificate: Certificate, wanted: str) -> NameVerdict | None:
+    """Return the verdict on a name that an entry with a wildcard matches for some clients only; ``None`` if none does."""
+    labels = wanted.split(".")
+    accepting: set[str] = set()
+    for entry in certificate.dns_names[:NEAREST_EXAMINED]:
+        if "*" in entry and len(entry) <= LONGEST_SHOWN and entry.count(".") == len(labels) - 1:
+            accepting |= _accepting(entry.lower().split("."), labels)
+    if not accepting:
+        return None
+    verdict = _mismatch(certificate, "name-not-in-san", wanted)
+    return replace(verdict, refused_by=_all_but(accepting), reason=_ODD_WILDCARD)
+
+
+def _accepting(pattern: Sequence[str], labels: Sequence[str]) -> set[str]:
+    """Return the clients that take the labels of a host name for those of this pattern."""
+    pairs = zip(pattern, labels, strict=True)
+    first, rest = pattern[0], pattern[1:]
+    if not rest or "*" in "".join(rest) or not all(label and _matches_label(part, label) for part, label in pairs):
+        return set()
+    accepting = {"java"}  # it takes any wildcards of the first label (sun.security.util.HostnameChecker)
+    if first.count("*") != 1:
+        return accepting
+    if first == "*":
+        # of a top-level domain, or it would have matched
+        return accepting | {"go"} if len(rest) == 1 else accepting
+    if first.startswith("xn--") or labels[0].startswith("xn--") or len(rest) < 2:
+        return accepting
+    accepting.add("node")
+    if first[0] == "*" or first[-1] == "*":
+        accepting.add("openssl")  # its program; Python forbids it to
+    if first[0] == "*":
+        accepting.add("gnutls")
+    return accepting
+
+
+def _matches_label(part: str, label: str) -> bool:
+    """Return whether a label is this one, whose asterisks stand for any characters."""
+    if "*" not in part:
+        return part == label
+    start, *middle, end = part.split("*")
+    if len(label) < len(start) + len(end) or not label.startswith(start) or not label.endswith(end):
+        return False
+    at, stop = len(start), len(label) - len(end)
+    for piece in middle:
+        found = label.find(piece, at, stop)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True
 
 
 def _common_name_matches(certificate: Certificate, wanted: str, star: str | None) -> bool:

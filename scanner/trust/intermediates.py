@@ -125,7 +125,7 @@ class Intermediates:
     def learn_fetched(self, certificate: Certificate, child: Certificate) -> bool:
         """Add the fetched issuer of ``child``. Return False if it is not the issuer, not a CA, or there is no room."""
         if certificate.sha256 in self._fetched.certificates:
-            return certificate.subject_der == child.issuer_der
+            return certificate.subject_der == child.issuer_der and child.signed_by(certificate) is True
         if (
             certificate.subject_der != child.issuer_der
             or not certificate.is_ca

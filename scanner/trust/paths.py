@@ -31,6 +31,7 @@ cut a search short must be reported as such (``"limit"``), never as an unknown i
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from msgspec import Struct, field
@@ -143,6 +144,15 @@ class ChainContext(Struct):
             for subject, items in self.sent.items():
                 self._by_name.setdefault(comparable(subject), []).extend(items)
         return self._by_name.get(comparable(name), [])
+
+    def has_one_issuer(self, above: Sequence[Certificate]) -> bool:
+        """Return whether each of these is the only certificate of its name that is in the store or was sent."""
+        for certificate in above:
+            subject = certificate.subject_der
+            anchors, sent = self.store.with_subject(subject), self.sent.get(subject, ())
+            if len(anchors) > 1 or len(sent) > 1 or (anchors and sent and anchors[0].sha256 != sent[0].sha256):
+                return False
+        return True
 
     @property
     def subject_bytes(self) -> int:

@@ -29,6 +29,7 @@ from scanner.x509.policies import (
     POLICY_MAPPINGS,
     PolicyConstraints,
     certificate_policies_untrusted,
+    has_unknown_qualifier,
     inhibit_any_untrusted,
     policy_constraints_untrusted,
     policy_mappings_untrusted,
@@ -43,7 +44,9 @@ _LONGEST_LIST: Final = 512
 # Chrome keeps numbers of certificates in a byte, Java in 31 bits.
 _CHROME_MOST: Final = 0xFF
 _JAVA_MOST: Final = 0x7FFFFFFF
+_DOTTED: Final = "2.5.29.32"
 _NO_CONSTRAINTS: Final = PolicyConstraints()
+_EVERY_POLICY: Final[tuple[bytes, ...]] = (ANY_POLICY,)
 _NO_POLICIES: Final[tuple[bytes, ...]] = ()
 _NO_MAPPINGS: Final[tuple[tuple[bytes, bytes], ...]] = ()
 
@@ -65,6 +68,9 @@ def list_problems(certificate: Certificate) -> list[Problem]:
             reason, clients = flaw_of(listed[oid][1])
             if clients:
                 problems.append(_malformed(certificate, reason, clients))
+    if CERTIFICATE_POLICIES in certificate.critical and has_unknown_qualifier(listed[CERTIFICATE_POLICIES][1]):
+        evidence = {"subject": certificate.subject, "extensions": [_DOTTED], "refused_by": ["java", "chrome"]}
+        problems.append(Problem("unknown-critical-extension", certificate.sha256, evidence))
     return problems
 
 
@@ -74,30 +80,49 @@ def policy_problem(path: Sequence[Certificate]) -> Problem | None:
     broken = first_without_policy(below)
     if broken is not None:
         return _unsatisfied(*broken, _PROCESSING)
-    # Chrome alone takes the policies of the anchor for demands.
-    if is_demanding(anchor) and (broken := first_without_policy(path)) is not None:
+    demands = _demands_of(anchor)
+    if demands is not None and (broken := first_without_policy(below, demands)) is not None:
         return _unsatisfied(*broken, ("chrome",))
     return None
 
 
+def _demands_of(anchor: Certificate) -> PolicyInputs | None:
+    """Return what an anchor demands of the path below it; ``None`` if it has no policy extensions at all."""
+    if not any(oid in anchor.extensions for oid in _POLICY_EXTENSIONS):
+        return None
+    policies = set(_read(anchor, CERTIFICATE_POLICIES, certificate_policies_untrusted, _EVERY_POLICY))
+    policies = _mapped(policies, _read(anchor, POLICY_MAPPINGS, policy_mappings_untrusted, _NO_MAPPINGS), allowed=True)
+    constraints = _read(anchor, POLICY_CONSTRAINTS, policy_constraints_untrusted, _NO_CONSTRAINTS)
+    inhibit_any = _read(anchor, INHIBIT_ANY_POLICY, inhibit_any_untrusted, None)
+    return PolicyInputs(frozenset(policies), constraints.require_explicit, constraints.inhibit_mapping, inhibit_any)
+
+
 def steps_to_check(path: Sequence[Certificate]) -> int:
     """Return the cost of ``policy_problem``, in steps of ``scanner.trust.step_budget``."""
-    sizes = [len(value) for certificate in path for oid in _READ if (value := certificate.extension(oid)) is not None]
+    sizes = [
+        len(value)
+        for certificate in path
+        for oid in _POLICY_EXTENSIONS
+        if (value := certificate.extension(oid)) is not None
+    ]
     return 8 * len(path) + sum(sizes) // 4
 
 
 # --- one path ------------------------------------------------------------------------------------
 
-_READ: Final = (CERTIFICATE_POLICIES, POLICY_MAPPINGS, POLICY_CONSTRAINTS)
+_POLICY_EXTENSIONS: Final = (CERTIFICATE_POLICIES, POLICY_MAPPINGS, POLICY_CONSTRAINTS, INHIBIT_ANY_POLICY)
 
 
 class PolicyInputs(Struct, frozen=True):
-    """Inputs (c) to (f) of RFC 5280 section 6.1.1, which no TLS client sets."""
+    """What holds before the first certificate of a path: valid policies, and after how many certificates more is demanded.
+
+    They are inputs (c) to (f) of RFC 5280 section 6.1.1. No TLS client sets any; Chrome takes them from the anchor.
+    """
 
     policies: frozenset[bytes] = frozenset({ANY_POLICY})
-    explicit: bool = False
-    inhibit_mapping: bool = False
-    inhibit_any: bool = False
+    explicit: int | None = None
+    inhibit_mapping: int | None = None
+    inhibit_any: int | None = None
 
 
 _DEFAULTS: Final = PolicyInputs()
@@ -113,7 +138,7 @@ def first_without_policy(
     expected = set(given.policies)
     many = len(path) + 1
     explicit, mapping, inhibit_any = [
-        0 if now else many for now in (given.explicit, given.inhibit_mapping, given.inhibit_any)
+        _lower(many, after) for after in (given.explicit, given.inhibit_mapping, given.inhibit_any)
     ]
     last_with_policies = path[-1]
     for place, certificate in enumerate(reversed(path)):

@@ -36,7 +36,7 @@ def sent_chain_problems(
         certificate = sent[place]
         if certificate is None:
             continue
-        if certificate.sha256 in roots or (certificate.self_issued and certificate.self_signed):
+        if (certificate.sha256 in used and certificate.sha256 in roots) or _is_root_of(certificate, path):
             problems.append(
                 Problem("root-sent", certificate.sha256, {"position": place, "subject": certificate.subject})
             )
@@ -63,6 +63,13 @@ def sent_chain_problems(
         extras.sort(key=lambda extra: int(extra["position"]))
         problems.append(Problem("chain-has-extras", extras[0]["sha256"], {"extras": extras}))
     return tuple(problems)
+
+
+def _is_root_of(certificate: Certificate, path: Sequence[Certificate]) -> bool:
+    """Return True if ``certificate`` is self-signed, and the name and key of one in ``path``: a root, perhaps in another edition."""
+    if not (certificate.self_issued and certificate.self_signed):
+        return False
+    return any(item.subject_der == certificate.subject_der and item.spki_der == certificate.spki_der for item in path)
 
 
 def _extra(certificate: Certificate | None, place: int, why: str) -> dict[str, Any]:

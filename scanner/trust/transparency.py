@@ -58,7 +58,8 @@ class JudgedSct(Struct, frozen=True):
 class TransparencyVerdict(Struct, frozen=True):
     """The SCTs of a certificate, and the verdict of each policy at one moment.
 
-    ``certain`` is False if the log list is too old, or of unknown age; ``list_made`` is when it was made.
+    ``certain`` is False if the log list is too old, or of unknown age; ``list_made`` is when it was made. ``earlier``: the
+    moment is so long before that logs which were in use may have left the list.
     ``records`` are the SCTs as findings show them.
     """
 
@@ -66,6 +67,7 @@ class TransparencyVerdict(Struct, frozen=True):
     chrome: PolicyVerdict
     apple: PolicyVerdict
     certain: bool
+    earlier: bool
     list_made: float | None
     records: list[SctRecord] = field(default_factory=list)
 
@@ -203,9 +205,9 @@ class Transparency:
 
     def _changes(self, found: Sequence[JudgedSct]) -> tuple[float, ...]:
         """Return the moments at which something about these SCTs changes, sorted."""
-        moments = set()
+        moments: set[float] = set()
         if self.logs.timestamp is not None:
-            moments.add(self.logs.timestamp + STALE_AFTER)
+            moments.update((self.logs.timestamp - STALE_AFTER, self.logs.timestamp, self.logs.timestamp + STALE_AFTER))
         for item in found:
             if item.sct is not None:
                 moments.add(item.sct.time)
@@ -216,7 +218,8 @@ class Transparency:
     def _at(
         self, leaf: Certificate, found: Sequence[JudgedSct], changes: tuple[float, ...], at: float
     ) -> tuple[TransparencyVerdict, float, float]:
-        judged = tuple([_now(item, leaf, at) for item in found])
+        listed = self.logs.timestamp
+        judged = tuple([_now(item, leaf, at, listed) for item in found])
         counted = [
             VerifiedSct(item.log, item.source, item.sct.time)
             for item in judged
@@ -225,9 +228,12 @@ class Transparency:
         lifetime = leaf.not_after - leaf.not_before
         verdict = TransparencyVerdict(
             judged,
-            ct_policies.chrome(counted, lifetime, at),
-            ct_policies.apple(counted, lifetime, at, known=self.logs.knows_apple),
+            ct_policies.exempt(leaf.not_before, ct_policies.CHROME_SINCE)
+            or ct_policies.chrome(counted, lifetime, at, listed),
+            ct_policies.exempt(leaf.not_before, ct_policies.APPLE_SINCE)
+            or ct_policies.apple(counted, lifetime, at, listed, known=self.logs.knows_apple),
             not self.logs.stale(at),
+            listed is not None and listed - at >= STALE_AFTER,
             self.logs.timestamp,
             [sct_record(item) for item in judged],
         )
@@ -236,8 +242,8 @@ class Transparency:
         return verdict, low, high
 
 
-def _now(item: JudgedSct, leaf: Certificate, at: float) -> JudgedSct:
-    """Return the SCT with its status at a moment."""
+def _now(item: JudgedSct, leaf: Certificate, at: float, listed: float | None) -> JudgedSct:
+    """Return the SCT with its status at a moment; the log list was made at ``listed``."""
     log, read = item.log, item.sct
     if not item.verified or log is None or read is None:
         return item
@@ -248,8 +254,11 @@ def _now(item: JudgedSct, leaf: Certificate, at: float) -> JudgedSct:
     elif not log.takes(leaf.not_after):
         status, why = "outside", "the log does not take certificates that expire then"
     else:
-        status = _BY_STANDING[ct_policies.standing(log.state, log.since, at)]
-        if status == "retired":
+        how = ct_policies.standing(log.state, log.since, at, listed)
+        status = _BY_STANDING.get(how, "valid")
+        if how == "unknown":
+            why = f"the log was {log.state} since, and the list does not say when"
+        elif status == "retired":
             why = "the log was retired" + (f" on {moment(log.since)[:10]}" if log.since is not None else "")
         elif status == "not-accepted":
             why = f"the log is {log.state}" if log.state is not None else "the log is not one that browsers accept"

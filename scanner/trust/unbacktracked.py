@@ -38,7 +38,7 @@ def openssl_path(leaf: Certificate, context: ChainContext, builder: PathBuilder,
         last = path[-1]
         issuer = _anchor(last, context, builder, at)
         only_anchors = only_anchors or issuer is not None
-        if issuer is None and not only_anchors and not last.self_issued:
+        if issuer is None and not only_anchors and not _looks_self_signed(last, builder):
             sent = context.sent.get(last.issuer_der, ())
             builder.budget.charge(2 + 4 * len(sent))
             issuer = _first_valid([item for item in sent if item not in path and _looks_like(last, item, builder)], at)
@@ -146,6 +146,11 @@ def _looks_like(child: Certificate, issuer: Certificate, builder: PathBuilder) -
         and child.signature_algorithm.kind in (None, issuer.key_type.removesuffix("-pss"))
         and not builder.names_another_certificate(child, issuer)
     )
+
+
+def _looks_self_signed(certificate: Certificate, builder: PathBuilder) -> bool:
+    """Return what OpenSSL's ``EXFLAG_SS`` says, which looks at names and identifiers only."""
+    return certificate.self_issued and _looks_like(certificate, certificate, builder)
 
 
 def _problems_for(

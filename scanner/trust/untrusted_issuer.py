@@ -125,7 +125,7 @@ def made_on_the_spot(endpoint: EndpointEvidence, leaf: Certificate) -> bool:
     answer = endpoint.followups.get(UNKNOWABLE_QUESTION)
     if answer is None or answer.flight is None or not answer.flight.certificates or answer.sni is None:
         return False
-    return made_for_untrusted(answer.flight.certificates[0], answer.sni, leaf)
+    return made_for_untrusted(answer.flight.leaf_first[0], answer.sni, leaf)
 
 
 def made_for_untrusted(data: bytes, name: str, like: Certificate) -> bool:

@@ -336,11 +336,7 @@ class ChainVerifier:
         best = paths.best
         if best is None or not best.is_valid or search.leaf.sha256 in self._anchors:
             return None
-        above = best.certificates[1 : len(sent)]
-        is_only_path = sent[1:] == above and not any(
-            context.store.with_subject(certificate.subject_der) for context in search.contexts for certificate in above
-        )
-        if is_only_path:
+        if all(context.has_one_issuer(best.certificates[1:]) for context in search.contexts):
             return None
         contexts = [context for context, path in paths.found if path.is_valid]
         return not_found_by_all(search.leaf, contexts, search.paths, self._builder, sent, at)

@@ -171,6 +171,9 @@ class Certificate(Fields, eq=False, weakref=True):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Certificate) and self.der == other.der
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # the one of msgspec's records compares identities
+
     def __hash__(self) -> int:
         return hash(self.sha256)
 

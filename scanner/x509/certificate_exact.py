@@ -115,7 +115,9 @@ def read_untrusted(data: bytes) -> Fields:
     name_constraints = read("nameConstraints", NameConstraints.read_untrusted, None)
     read("cRLDistributionPoints", lambda value: extensions.check_distribution_points_untrusted(value, found), None)
     read("tlsFeature", lambda value: der.whole_untrusted(value, der.SEQUENCE, "tlsFeature"), None)
-    read("signedCertificateTimestamps", lambda value: der.whole_untrusted(value, der.OCTET_STRING, "SCTs"), None)
+    timestamps = listed.get(extensions.OIDS["signedCertificateTimestamps"])
+    if timestamps is not None and timestamps[1][:1] != bytes((der.OCTET_STRING,)):
+        found.append(malformations.unreadable("signedCertificateTimestamps"))
     critical = tuple([oid for oid, entry in listed.items() if entry[0]])
     if name_constraints is not None:
         name_constraints.critical = extensions.NAME_CONSTRAINTS in critical

@@ -33,6 +33,10 @@ OIDS: Final = {
         "tlsFeature": "1.3.6.1.5.5.7.1.24",
         "signedCertificateTimestamps": "1.3.6.1.4.1.11129.2.4.2",
         "netscapeCertType": "2.16.840.1.113730.1.1",
+        "ipAddrBlocks": "1.3.6.1.5.5.7.1.7",
+        "autonomousSysIds": "1.3.6.1.5.5.7.1.8",
+        "ocspNoCheck": "1.3.6.1.5.5.7.48.1.5",
+        "applicationPolicies": "1.3.6.1.4.1.311.21.10",
     }.items()
 }
 SUBJECT_KEY_IDENTIFIER: Final = OIDS["subjectKeyIdentifier"]
@@ -45,6 +49,7 @@ AUTHORITY_KEY_IDENTIFIER: Final = OIDS["authorityKeyIdentifier"]
 EXT_KEY_USAGE: Final = OIDS["extKeyUsage"]
 AUTHORITY_INFO_ACCESS: Final = OIDS["authorityInfoAccess"]
 TLS_FEATURE: Final = OIDS["tlsFeature"]
+APPLICATION_POLICIES: Final = OIDS["applicationPolicies"]
 # noRevAvail (RFC 9608) and ext-etsi-valassured-ST-certs (ETSI EN 319 412-1)
 NO_REVOCATION: Final = (der.encoded_oid("2.5.29.56"), der.encoded_oid("0.4.0.194121.2.1"))
 
@@ -56,6 +61,14 @@ _HALF_UNDERSTOOD: Final = {
     CRL_DISTRIBUTION_POINTS: ("2.5.29.31", ("java", "chrome", "firefox")),
     OIDS["policyMappings"]: ("2.5.29.33", ("firefox", "gnutls")),
     OIDS["policyConstraints"]: ("2.5.29.36", ("gnutls",)),
+    OIDS["ipAddrBlocks"]: ("1.3.6.1.5.5.7.1.7", ("go", "java", "chrome", "firefox", "gnutls")),
+    OIDS["autonomousSysIds"]: ("1.3.6.1.5.5.7.1.8", ("go", "java", "chrome", "firefox", "gnutls")),
+    OIDS["ocspNoCheck"]: ("1.3.6.1.5.5.7.48.1.5", ("go", "java", "chrome", "gnutls")),
+    # Microsoft's own extended key usage, which Chrome knows
+    OIDS["applicationPolicies"]: (
+        "1.3.6.1.4.1.311.21.10",
+        ("openssl", "curl", "python", "go", "java", "firefox", "gnutls"),
+    ),
     OIDS["netscapeCertType"]: ("2.16.840.1.113730.1.1", ("go", "java", "chrome", "gnutls")),
 }
 # RFC 5280 says MUST be non-critical; Go's parser refuses the certificate otherwise.

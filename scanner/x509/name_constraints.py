@@ -74,6 +74,7 @@ class ConstrainedNames:
         "common_names",
         "directories",
         "dns",
+        "has_odd_addresses",
         "has_only_subject",
         "is_nameless",
         "others",
@@ -89,6 +90,7 @@ class ConstrainedNames:
         directories = [content for tag, content in names.others if tag == DIRECTORY]
         self.is_nameless = subject == EMPTY_NAME
         self.has_only_subject = not names.texts and not names.others
+        self.has_odd_addresses = names.flaw is not None and malformations.ADDRESS_LENGTH in names.flaw
         if not self.is_nameless:
             directories.append(subject)
         # each distinct one once
@@ -136,6 +138,12 @@ class NameConstraints:
     def count(self) -> int:
         """The number of subtrees, permitted and excluded."""
         return self.permitted.count + self.excluded.count
+
+    def comparisons_of_chrome(self, names: GeneralNames) -> int:
+        """Return the product that Chrome limits: names of subjectAltName times constraints, of the types that it knows."""
+        known = len(names.dns) + len(names.ips) + sum(tag in (DIRECTORY, EMAIL) for tag, _ in names.others)
+        sides = (self.permitted.counts, self.excluded.counts)
+        return known * sum(side.get(tag, 0) for side in sides for tag in (DNS, IP, DIRECTORY, EMAIL))
 
     @property
     def steps(self) -> int:
@@ -221,6 +229,8 @@ class NameConstraints:
                 or (permits and not permitted.holds_address(address))
             ):
                 yield Violation(f"iPAddress {ipaddress.ip_address(address)}")
+        if (permits or excludes) and names.has_odd_addresses:
+            yield Violation("an iPAddress of neither 4 nor 16 bytes", (*OPENSSL, "firefox"))
         permits, excludes = permitted.has(DIRECTORY), excluded.has(DIRECTORY)
         for directory in names.directories if permits or excludes else ():
             if (excludes and excluded.holds_directory(directory)) or (
@@ -346,6 +356,7 @@ def _read_subtrees_untrusted(value: bytes, start: int, stop: int, side: Subtrees
         base_tag, base_start, base_stop = der.header_untrusted(value, at, end)
         content = value[base_start:base_stop]
         side.count += 1
+        side.counts[base_tag] = side.counts.get(base_tag, 0) + 1
         for bound, bound_start, bound_stop in der.children_untrusted(value, base_stop, end):
             flaws[malformations.BOUNDED_CONSTRAINT] = None
             if bound != 0x80 or der.integer_untrusted(value, bound_start, bound_stop) != 0:

@@ -18,6 +18,8 @@ POLICY_CONSTRAINTS: Final = OIDS["policyConstraints"]
 INHIBIT_ANY_POLICY: Final = OIDS["inhibitAnyPolicy"]
 ANY_POLICY: Final = der.encoded_oid("2.5.29.32.0")
 
+# id-qt-cps and id-qt-unotice (RFC 5280 section 4.2.1.4)
+_QUALIFIERS: Final = frozenset({der.encoded_oid("1.3.6.1.5.5.7.2.1"), der.encoded_oid("1.3.6.1.5.5.7.2.2")})
 # Policies and mappings read of one certificate: those of bridge CAs have some thirty.
 MAX_POLICIES: Final = 1024
 _REQUIRE_EXPLICIT: Final = 0x80
@@ -46,6 +48,22 @@ def certificate_policies_untrusted(value: bytes) -> tuple[bytes, ...]:
         found.append(value[oid_start:oid_stop])
         start = end
     return tuple(found)
+
+
+def has_unknown_qualifier(value: bytes) -> bool:
+    """Return whether certificatePolicies has a qualifier that is neither a CPS pointer nor a user notice."""
+    try:
+        start, stop = der.whole_untrusted(value, der.SEQUENCE, "certificatePolicies")
+        for _, at, end in der.children_untrusted(value, start, stop)[:MAX_POLICIES]:
+            _, oid_stop = der.expect_untrusted(value, at, end, der.OID, "certificatePolicies")
+            for _, first, last in der.children_untrusted(value, oid_stop, end):
+                for _, low, high in der.children_untrusted(value, first, last):
+                    oid_start, oid_end = der.expect_untrusted(value, low, high, der.OID, "certificatePolicies")
+                    if value[oid_start:oid_end] not in _QUALIFIERS:
+                        return True
+    except der.DerError:
+        pass  # said by ``certificate_policies_untrusted``
+    return False
 
 
 def policy_mappings_untrusted(value: bytes) -> tuple[tuple[bytes, bytes], ...]:

@@ -29,6 +29,7 @@ class Subtrees:
         "below",
         "bounded",
         "count",
+        "counts",
         "directories",
         "domains",
         "dotted",
@@ -42,6 +43,7 @@ class Subtrees:
 
     def __init__(self) -> None:
         self.count = 0
+        self.counts: dict[int, int] = {}  # by type
         self.domains: set[str] = set()  # the domain and everything under it
         self.below: set[str] = set()  # given with a leading dot: only what is under it
         self.parents: set[str] = set()  # the domains one label above those

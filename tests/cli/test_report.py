@@ -42,7 +42,7 @@ def test_standard_input_and_output(files: tuple[str, str]) -> None:
 def test_missing_drawings_are_reported_in_one_line(
     call: Call, files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing, "available", lambda: False)
+    monkeypatch.setattr(drawing, "why_unavailable", lambda: drawing.MISSING)
     done = call("report", files[1], "-o", tmp_path / "r.html")
     assert done.status == 0 and "pip install 'tlsweep[report]'" in done.err.splitlines()[0]
 

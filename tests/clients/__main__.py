@@ -30,8 +30,9 @@ with
 {versions}
 
 `tests/clients/test_agree.py` repeats the comparison with whatever is installed; with `TLSWEEP_BROWSERS=1` browsers take part.
-Predictions (`scanner/data/client-texts.json`) are for current versions: where an older one here differs, and where a client
-may differ for another reason, `tests/clients/known.py` says why. Roots were given to each client as a locally trusted CA, so
+Predictions (`scanner/data/client-texts.json`) name the releases that they hold for, and where these differ since which one:
+"(since Java 24; before: ok)". `openssl-newest` and `java-newest` are second generations of two clients. Where a client may
+differ for another reason, `tests/clients/known.py` says why. Roots were given to each client as a locally trusted CA, so
 rules that browsers keep for public CAs alone (certificate transparency, the longest validity) do not show here.
 
 In the tables: `+` accepts, `-` refuses, `(+)` and `(-)` where the finding predicts the opposite, `.` not asked or not compared.

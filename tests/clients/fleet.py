@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import os
+import re
 import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -12,9 +15,11 @@ from functools import partial
 from pathlib import Path
 
 import trio
+from cryptography.hazmat.backends.openssl.backend import backend
 from msgspec.structs import replace
 
 from scanner.demo.servers import openssl, run_handler
+from scanner.diagnosis.clients.endings import by_release
 from scanner.inventory import read_inventory
 from scanner.model.config import ScanConfig
 from scanner.model.findings import Finding
@@ -29,14 +34,16 @@ from tests.helpers.loopback_scan import scan_rows
 # Addresses that no other test uses: 127.95.x.y.
 NETWORK = "127.95"
 
-#: The client's name in ``clients`` of a finding -> the function that runs it.
+#: A client -> the function that runs it: its name in ``clients`` of a finding, with "-newest" for another generation.
 CLIENTS: Mapping[str, Client] = {
     "curl": programs.each(programs.ask_curl),
     "openssl": programs.each(programs.ask_openssl),
+    "openssl-newest": programs.each(programs.ask_pyopenssl),
     "python": programs.each(programs.ask_python),
     "gnutls": programs.each(programs.ask_gnutls),
     "go": running.go,
     "java": running.java,
+    "java-newest": running.newest_java,
     "node": running.node,
     "chrome": chromium.chromium,
     "firefox": firefox.firefox,
@@ -45,10 +52,12 @@ CLIENTS: Mapping[str, Client] = {
 _PRESENT: Mapping[str, Callable[[], bool]] = {
     "curl": lambda: shutil.which("curl") is not None,
     "openssl": lambda: shutil.which("openssl") is not None,
+    "openssl-newest": lambda: importlib.util.find_spec("OpenSSL") is not None,
     "python": lambda: True,
     "gnutls": lambda: shutil.which("gnutls-cli") is not None,
     "go": lambda: shutil.which("go") is not None,
     "java": running.java_can_compile,
+    "java-newest": lambda: running.java_can_compile() and running.newest_java_program() is not None,
     "node": lambda: shutil.which("node") is not None,
     "chrome": lambda: chromium.PROGRAM is not None and chromium.CERTUTIL is not None,
     "firefox": lambda: firefox.PROGRAM is not None and chromium.CERTUTIL is not None,
@@ -84,12 +93,32 @@ def versions() -> dict[str, str]:
         "gnutls": ("gnutls-cli", "--version"),
         "go": ("go", "version"),
         "java": ("java", "-version"),
+        "java-newest": (str(running.newest_java_program()), "-version"),
         "node": ("node", "--version"),
         "chrome": (str(chromium.PROGRAM), "--version"),
         "firefox": (str(firefox.PROGRAM), "--version"),
     }
     found = {client: running.version(*command) for client, command in asked.items() if present(client)}
+    if present("openssl-newest"):
+        found["openssl-newest"] = f"{backend.openssl_version_text()} of the package cryptography, by pyOpenSSL"
     return {**found, "python": f"Python's ssl with {ssl.OPENSSL_VERSION}"}
+
+
+@functools.cache
+def _version(client: str) -> str:
+    return versions()[client]
+
+
+def is_older(client: str, release: str) -> bool:
+    """Return whether a client on this machine is older than a release, such as "Java 24" or "OpenSSL 3.5"."""
+    product, _, number = release.partition(" ")
+    found = re.search(rf"(?:{product}[ /]|version \"|\bv)(\d+(?:\.\d+)*)", _version(client))
+    assert found is not None, f"{client}: {_version(client)}"
+    return _numbers(found[1]) < _numbers(number)
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(map(int, release.split(".")))
 
 
 @dataclass
@@ -112,7 +141,13 @@ class Meetings:
     def predicted(self, client: str, server: str) -> str | None:
         """Return what the finding predicts for a client, or ``None``."""
         finding = self.findings[server]
-        return finding["clients"].get(client) or (None if finding["outcome"] == "fail" else "ok")
+        said = finding["clients"].get(client.removesuffix("-newest")) or (
+            None if finding["outcome"] == "fail" else "ok"
+        )
+        if said is None:
+            return None
+        text, release, before = by_release(said)
+        return before if release is not None and is_older(client, release) else text
 
 
 async def ask_all(met: Meetings, clients: Sequence[str], roots: Path, scratch: Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import ipaddress
+import math
 import re
 import socket
 import ssl
+import struct
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.clients.running import Answers, Question
 
@@ -100,6 +104,53 @@ def ask_python(question: Question, roots: Path) -> str:
             return "ok"
         words = re.sub(r" \(_ssl\.c:\d+\)$", "", str(error))
         return words if isinstance(error, ssl.SSLError) else f"{type(error).__name__}: {words}"
+
+
+def ask_pyopenssl(question: Question, roots: Path) -> str:
+    """Return what the OpenSSL inside ``cryptography`` reports, which is newer than the machine's."""
+    from OpenSSL import SSL, _util
+
+    library: Any = _util.lib  # pyOpenSSL has no call of its own for the name to verify
+    faults: list[int] = []
+
+    def verified(connection: object, certificate: object, error: int, depth: int, passed: int) -> bool:
+        faults.extend(() if passed else (error,))
+        return bool(passed)
+
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_verify(SSL.VERIFY_PEER, verified)
+    try:
+        context.load_verify_locations(str(roots))
+        with socket.create_connection((question.address, question.port), timeout=question.patience) as plain:
+            plain.settimeout(None)  # pyOpenSSL only waits on a blocking socket
+            seconds = struct.pack("ll", math.ceil(question.patience), 0)
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
+            connection = SSL.Connection(context, plain)
+            parameters = library.SSL_get0_param(connection._ssl)
+            if question.name == question.address:
+                packed = ipaddress.ip_address(question.address).packed
+                library.X509_VERIFY_PARAM_set1_ip(parameters, packed, len(packed))
+            else:
+                connection.set_tlsext_host_name(question.name.encode())
+                library.X509_VERIFY_PARAM_set1_host(parameters, question.name.encode(), 0)
+            connection.set_connect_state()
+            connection.do_handshake()
+            connection.sendall(_REQUEST.encode())
+            connection.recv(1)
+            return "ok"
+    except SSL.ZeroReturnError:
+        return "ok"
+    except SSL.SysCallError as error:
+        return NO_ANSWER if error.args[0] in (errno.EAGAIN, -1) and "EOF" not in str(error) else f"{error.args}"
+    except SSL.Error as error:
+        if faults:
+            return f"verify error:num={faults[0]}:"
+        reasons = [entry[2] for entry in (error.args[0] if error.args else ())]
+        words = f"SSL routines::{reasons[0] if reasons else 'unexpected eof while reading'}"
+        return "ok" if SCRIPTED_WORDS in words else words
+    except OSError as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def each(ask: Callable[[Question, Path], str]) -> Callable[[Sequence[Question], Path, Path], Answers]:

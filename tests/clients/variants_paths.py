@@ -61,6 +61,18 @@ def crossings() -> Iterator[Variant]:
     yield bad_first("cross-not-a-ca-first", without=("bc",))
     yield bad_first("cross-broken-first", break_signature=True)
     yield bad_first("cross-critical-first", extra=[pki.extension("1.2.3.4.5", b"\x05\0", critical=True)])
+    # a root that was made again with its name and another key
+    again = root("Variants Root", private=pki.key("root made again"))
+    yield bad_first("cross-by-namesake-of-root-first", again)
+    bad, good = pair("cross-by-namesake-of-root-second", again)
+    yield _twice("cross-by-namesake-of-root-second", good, bad)
+    yield bad_first("cross-by-namesake-of-root-anonymous", again, without=("aki",))
+    yield bad_first("cross-by-namesake-of-root-sent", again, again)
+    # a CA that certified its own new key is no root
+    old = ca("Self-certifying CA", ROOT)
+    new = ca("Self-certifying CA", old, private=pki.key("its new key"))
+    yield server("self-issued-first", leaf("self-issued-first", new), new, old)
+    yield server("self-issued-last", leaf("self-issued-last", new), old, new)
     # one level higher
     bad, good = pair("cross-higher", _ELSEWHERE)
     lower = ca("CA below the crossed one", good)
@@ -198,6 +210,17 @@ def constraints() -> Iterator[Variant]:
     )
     yield below("nc-name-ending-with-hyphen", "a-.example", excluded=("other.example",))
     yield below("nc-name-with-empty-label", f"a..{DOMAIN}", permitted=(DOMAIN,))
+    odd_address = tlv(0x87, b"\x0a\0\0\0\1")
+    yield below("nc-odd-address", odd_address, permitted=(pki.network("10.0.0.0/8"),))
+    yield below("nc-odd-address-excluded", odd_address, excluded=(pki.network("10.0.0.0/8"),))
+    yield below("nc-odd-address-elsewhere", odd_address, permitted=(DOMAIN,))
+    for label, constraint in (("permitted", {"permitted": [DOMAIN]}), ("excluded", {"excluded": ["other.example"]})):
+        top = ca(f"CA over named CAs {label}", ROOT, extra=[pki.name_constraints(**constraint)])  # type: ignore[arg-type]
+        named = ca(f"CA with a name {label}", top, san=["ca.other.example"])
+        yield server(f"nc-named-ca-{label}", leaf(f"nc-named-ca-{label}", named), named, top)
+        self_named = ca(f"CA over named CAs {label}", top, san=["ca.other.example"], private=pki.key("self named"))
+        identity = f"nc-named-self-issued-ca-{label}"
+        yield server(identity, leaf(identity, self_named), self_named, top)
     yield below("nc-registered-id", registered, permitted=(registered,))
     yield below("nc-registered-id-loosely", registered, permitted=(registered,), critical=False)
     yield below("nc-registered-id-absent", permitted=(registered,), critical=False)
@@ -337,6 +360,24 @@ def authorities() -> Iterator[Variant]:
     }.items():
         yield odd_leaf(f"aki-{label}", without=("aki",), extra=[pki.extension("2.5.29.35", sequence(*parts))])
     yield odd_ca("ca-aki-half", without=("aki",), extra=[pki.extension("2.5.29.35", sequence(directory))])
+    for label, dotted, value in (
+        ("ocsp-no-check", "1.3.6.1.5.5.7.48.1.5", b"\x05\0"),
+        ("address-blocks", "1.3.6.1.5.5.7.1.7", sequence(sequence(pki.octets(b"\0\1"), tlv(5)))),
+        ("as-numbers", "1.3.6.1.5.5.7.1.8", sequence(tlv(0xA0, tlv(5)))),
+        ("application-policies", "1.3.6.1.4.1.311.21.10", sequence(sequence(oid("1.3.6.1.5.5.7.3.1")))),
+    ):
+        yield odd_leaf(f"critical-{label}", extra=[pki.extension(dotted, value, critical=True)])
+    qualifier = sequence(sequence(oid("1.2.3.4"), sequence(sequence(oid("1.2.3.4.5"), tlv(0x0C, b"x")))))
+    yield odd_ca("critical-policies-unknown-qualifier", extra=[policy(_POLICIES, qualifier)])
+    yield odd_ca("policies-unknown-qualifier", extra=[policy(_POLICIES, qualifier, critical=False)])
+    yield odd_root(
+        "root-policies-of-another",
+        leaf_changes={"extra": [_policies("1.2.3.4"), _require()]},
+        extra=[_policies("1.2.3.5")],
+    )
+    yield odd_ca(
+        "root-lacks-policies", leaf_changes={"extra": [_policies("1.2.3.4")]}, extra=[_policies("1.2.3.4"), _require()]
+    )
     yield odd_leaf("ocsp-signing-beside-server", purposes=("serverAuth", "1.3.6.1.5.5.7.3.9"))
     yield odd_ca("ca-ocsp-signing-beside-server", purposes=("serverAuth", "1.3.6.1.5.5.7.3.9"))
     yield odd_leaf("purpose-twice", purposes=("serverAuth", "serverAuth"))
@@ -345,6 +386,13 @@ def authorities() -> Iterator[Variant]:
 
 def host_names() -> Iterator[Variant]:
     """Return variants of names that clients match differently."""
+    yield odd_leaf("wildcard-in-a-label", host=f"abc.{DOMAIN}", san=[f"a*.{DOMAIN}"])
+    yield odd_leaf("wildcard-in-the-middle", host=f"abc.{DOMAIN}", san=[f"a*c.{DOMAIN}"])
+    yield odd_leaf("wildcard-at-the-end", host=f"abc.{DOMAIN}", san=[f"*bc.{DOMAIN}"])
+    yield odd_leaf("wildcard-in-a-label-alone", host=f"a.{DOMAIN}", san=[f"a*.{DOMAIN}"])
+    yield odd_leaf("wildcard-in-second-label", host=f"a.b.{DOMAIN}", san=[f"a.*.{DOMAIN}"])
+    yield odd_leaf("wildcard-twice", host=f"a.b.{DOMAIN}", san=[f"*.*.{DOMAIN}"])
+    yield odd_leaf("wildcard-in-a-punycode-label", host=f"xn--abc.{DOMAIN}", san=[f"xn--*.{DOMAIN}"])
     yield odd_leaf("wildcard-below-suffix", host="a.variants.co.uk", san=["*.variants.co.uk"])
     yield odd_leaf("wildcard-unknown-suffix", host="a.variants-unknown", san=["*.variants-unknown"])
     yield odd_leaf("underscore-under-wildcard", host=f"a_b.{DOMAIN}", san=[f"*.{DOMAIN}"])

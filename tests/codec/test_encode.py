@@ -15,7 +15,7 @@ from scanner.codec.encode import (
     facts_of_followup,
     facts_of_target,
 )
-from scanner.model.evidence import ClientAuthRequest, FetchedIssuer
+from scanner.model.evidence import ClientAuthRequest, Deviation, FetchedIssuer
 from tests.helpers.evidence import alerted, answered, at, dns, evidence, issuing, leaf, target
 
 
@@ -43,6 +43,10 @@ def test_published_fields_exist() -> None:
         ({"client_auth": ClientAuthRequest((b"\x30\x00",), (0x0403,))}, {"client_auth": {"authorities": ["MAA="], "schemes": [1027]}}),
         ({"cipher": 0xFEFE, "group": 0x9999}, None),
         ({"group": 0xFE31}, {"group": 0xFE31}),
+        (
+            {"version": 0x0303, "finished_valid": None, "deviations": (Deviation("no-renegotiation-info"), Deviation("alpn", "X"))},
+            {"deviations": [{"kind": "no-renegotiation-info"}, {"kind": "alpn", "message": "X"}]},
+        ),
     ],
 )  # fmt: skip
 def test_only_what_is_unusual_in_a_whole_flight_is_written(

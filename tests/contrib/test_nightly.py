@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,19 +20,17 @@ from typing import Any, Final
 import pytest
 
 from scanner.demo.fleet import Fleet
-from scanner.fleet.diff.comparison import Diff
-from scanner.fleet.diff.diff_tables import as_prometheus as metrics_of
-from scanner.fleet.stats.fleet_stats import FleetStats
-from scanner.fleet.stats.prometheus import as_prometheus
 from scanner.output import Unreadable, read_findings
+from scanner.report.svg import FORBIDDEN
 from tests.cli.test_diff import receiver
-from tests.fleet.diff.test_comparison import seen, write
+from tests.helpers import sandbox
 from tests.helpers.fleet import fleet_of, named
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 CONTRIB: Final = ROOT / "contrib"
 SCRIPT: Final = CONTRIB / "nightly" / "tlsweep-nightly"
 UNITS: Final = sorted(CONTRIB.glob("nightly/*.service")) + sorted(CONTRIB.glob("nightly/*.timer"))
+SERVICES: Final = [unit for unit in UNITS if unit.suffix == ".service"]
 # Enough for a busy machine, and less than the timeout of a test.
 PATIENCE: Final = 50
 
@@ -226,6 +225,83 @@ def test_an_unfinished_night_of_another_inventory_starts_again(nights: Nights) -
     assert len(nights.kept()) == 1
 
 
+def test_the_page_is_written_apart_from_the_night(nights: Nights) -> None:
+    """As the systemd units do it: the night with --no-report, then --report, which has no metrics of its own."""
+    page = nights.home / "page.html"
+    nights.more["REPORT"] = str(page)
+    shell, script, settings = nights.words()
+    apart = [shell, script, "--report", settings]
+    assert "no night yet" in done_of(apart, 2).stderr
+    for expected in ("no earlier night", ""):
+        done = done_of([shell, script, "--no-report", settings], 0)
+        assert expected in done.stderr and not page.exists()
+        before = nights.metrics("tlsweep_nightly")
+        assert done_of(apart, 0).stderr.count("page.html") == 1
+        text = page.read_text("utf-8")
+        assert ("Changes" in text) == (expected == "")
+        assert nights.metrics("tlsweep_nightly") == before
+        assert not (nights.state / "tmp").exists()
+        page.unlink()
+        time.sleep(1)  # nights are named by the second
+    nights.night(0)
+    assert page.exists()
+    assert done_of([shell, script, "--pages", settings], 2).stderr == "tlsweep-nightly: there is no option --pages\n"
+
+
+def done_of(words: list[str], expected: int, **more: Any) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False, **more)
+    assert done.returncode == expected, done.stderr
+    return done
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that every user can reach, unlike those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="tlsweep-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.parametrize("kind", ["hidden interpreter", "absent interpreter", "unreadable package", "no shebang"])
+def test_an_unusable_interpreter_is_reported(public: Path, kind: str) -> None:
+    """Environments are often made by root with an interpreter below its home, which no service user may enter."""
+    hidden = public / "hidden" / "python3"
+    hidden.parent.mkdir()
+    hidden.write_text("#!/bin/sh\n")
+    hidden.chmod(0o755)
+    link = public / "python"
+    link.symlink_to(hidden if kind == "hidden interpreter" else public / "nowhere" / "python3")
+    command = public / "tlsweep"
+    text = f"#!{link}\n"
+    if kind == "unreadable package":
+        text = "#!/bin/sh\necho Traceback >&2\necho 'ModuleNotFoundError: No module named scanner' >&2\nexit 1\n"
+    elif kind == "no shebang":
+        text = "\x7fELF\n"
+    command.write_text(text)
+    command.chmod(0o755)
+    (public / "state").mkdir()
+    (public / "state").chmod(0o777)
+    settings = public / "nightly.conf"
+    settings.write_text(f"TLSWEEP={command}\nSTATE={public}/state\n")
+    script = public / "tlsweep-nightly"
+    shutil.copy(SCRIPT, script)
+    hidden.parent.chmod(0o700 if os.getuid() == 0 else 0)
+    more: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": ()} if os.getuid() == 0 else {}
+    try:
+        done = done_of(["/bin/sh", str(script), str(settings)], 2, cwd="/", **more)
+    finally:
+        hidden.parent.chmod(0o700)
+    assert "interrupted" not in done.stderr
+    if kind.endswith("interpreter"):
+        first, second = done.stderr.splitlines()
+        assert "the interpreter of" in first and "cannot be read by this user" in first
+        assert first.endswith(str(link.readlink()))
+        assert "/usr/bin/python3" in second
+    else:
+        assert done.stderr.count("\n") == 1 and "cannot be started by this user" in done.stderr
+        assert ("No module named scanner" in done.stderr) == (kind == "unreadable package")
+
+
 # --- the files around it -----------------------------------------------------------------------------
 
 
@@ -243,7 +319,7 @@ def test_settings_shown_are_those_of_the_script() -> None:
     assert {*known, "INVENTORY", "TLSWEEP_WEBHOOK"} - {"TMPDIR", "XDG_CACHE_HOME"} == set(shown)
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.suffix)
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_accepts_the_units(unit: Path, tmp_path: Path) -> None:
     """Check with systemd-analyze; the program that the service starts is not installed here."""
     for each in UNITS:
@@ -255,8 +331,8 @@ def test_systemd_accepts_the_units(unit: Path, tmp_path: Path) -> None:
     assert about == [], done.stderr
 
 
-def test_the_service_is_sandboxed() -> None:
-    (service,) = (unit for unit in UNITS if unit.suffix == ".service")
+@pytest.mark.parametrize("service", SERVICES, ids=lambda unit: unit.stem)
+def test_the_services_are_sandboxed(service: Path) -> None:
     run = [tool("systemd-analyze"), "security", "--offline=true", "--threshold=20", str(service)]
     done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE, check=False)
     if "nrecognized option" in done.stderr:
@@ -264,36 +340,48 @@ def test_the_service_is_sandboxed() -> None:
     assert done.returncode == 0, done.stdout[-200:] + done.stderr
 
 
+@pytest.fixture
+def confined(nights: Nights) -> Nights:
+    """Nights whose script runs with the system call filters of the unit that is given to ``under``."""
+    if (reason := sandbox.missing()) is not None:
+        pytest.skip(reason)
+    nights.more["REPORT"] = str(nights.home / "page.html")
+    nights.more["LOAD"] = f"duckdb:{nights.home}/estate.duckdb"
+    return nights
+
+
+def under(unit: Path, nights: Nights, *options: str, expected: int = 0) -> subprocess.CompletedProcess[str]:
+    shell, script, settings = nights.words()
+    words = [sys.executable, "-m", "tests.helpers.sandbox", str(unit), shell, script, *options, settings]
+    return done_of(words, expected, cwd=ROOT)
+
+
+def test_a_night_works_in_the_sandbox_of_its_unit(confined: Nights) -> None:
+    """Scan, comparison, metrics and warehouse, in two processes, without memory that is written and then executed."""
+    (unit,) = (unit for unit in SERVICES if "OnSuccess=" in unit.read_text())
+    assert sandbox.settings(unit.read_text(), "MemoryDenyWriteExecute") == ["yes"]
+    (confined.home / "scan.toml").write_text((confined.home / "scan.toml").read_text() + 'workers = "2"\n')
+    for _ in range(2):
+        under(unit, confined, "--no-report")
+        time.sleep(1)
+    assert 'tlsweep_findings{outcome="fail"} 1\n' in confined.metrics("tlsweep")
+    assert (confined.home / "estate.duckdb").stat().st_size
+
+
+def test_the_report_is_drawn_in_the_sandbox_of_its_unit(confined: Nights) -> None:
+    night, page = (next(unit for unit in SERVICES if unit.stem.endswith(end)) for end in ("nightly", "report"))
+    confined.night(0)
+    assert sandbox.settings(night.read_text(), "OnSuccess") == [page.name]
+    for unit in (page, night):
+        (confined.home / "page.html").unlink()
+        told = under(unit, confined, "--report").stderr
+        text = (confined.home / "page.html").read_text("utf-8")
+        # where the system would kill the drawing library, the page is there all the same, and says what it lacks
+        assert (FORBIDDEN in told) == (unit is night)
+        assert ('class="wide"' in text) == (unit is page)
+
+
 def test_the_crontab_runs_the_script() -> None:
     *_, line = (CONTRIB / "nightly" / "tlsweep-nightly.cron").read_text().splitlines(keepends=True)
     assert re.fullmatch(r"\d+ \d+ \* \* \*  tlsweep  nice .*tlsweep-nightly /etc/tlsweep/nightly.conf\n", line)
     assert "%" not in line
-
-
-def test_alert_rules_use_existing_metrics(tmp_path: Path) -> None:
-    """Every metric of the rules, with its labels, is printed by the commands or by the script."""
-    finding: dict[str, Any] = seen("a.example", "fail", "dns", tags={})
-    finding.update(started="2026-11-01T00:00:00.000Z", attempts=1, duration_ms=1.0)
-    finding["endpoints"][0]["timing_ms"] = {"connect": 1.0}
-    path = write(tmp_path / "f.ndjson", [finding] * 3)
-    statistics = FleetStats()
-    for item in read_findings([path]):
-        assert not isinstance(item, Unreadable)
-        statistics.add(item)
-    with Diff([path, path]) as diff:
-        printed = as_prometheus(statistics.counts, statistics) + "".join(metrics_of(diff))
-    names = set(re.findall(r"(?m)^# TYPE (\S+)", printed)) | set(
-        re.findall(r"metric (tlsweep_\w+)", SCRIPT.read_text())
-    )
-    rules = (CONTRIB / "prometheus-rules.yml").read_text()
-    expressions = re.findall(r"(?m)^ +expr: (.*)$", rules)
-    asked = {name for text in expressions for name in re.findall(r"\btlsweep_\w+", text)}
-    assert len(expressions) >= 5
-    assert asked <= names
-    for name, label, value in re.findall(r'(tlsweep_\w+)\{(\w+)="([\w-]+)"\}', rules):
-        assert re.search(rf'(?m)^{name}\{{.*{label}="{value}"', printed), (name, label, value)
-
-
-def test_promtool_accepts_the_rules() -> None:
-    run = [tool("promtool"), "check", "rules", str(CONTRIB / "prometheus-rules.yml")]
-    assert subprocess.run(run, capture_output=True, timeout=PATIENCE, check=False).returncode == 0

@@ -59,6 +59,10 @@ def test_a_certificate_that_expires_soon_still_works() -> None:
     check_works("expires-soon", "TLSv1.3")
 
 
+def test_a_bundle_of_roots_still_works_with_openssl() -> None:
+    check_works("too-many-certificates", "TLSv1.3")
+
+
 def test_a_brainpool_ca_is_known_to_openssl() -> None:
     check_works("unsupported-algorithm", "TLSv1.3")
 

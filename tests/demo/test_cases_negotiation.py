@@ -58,7 +58,18 @@ def test_hellos_get_an_alert(name: str, description: int) -> None:
     check_alert(name, description)
 
 
-@pytest.mark.parametrize("name", ["version-intolerant", "version-intolerant-close"])
+def test_openssl_refuses_legacy_renegotiation() -> None:
+    @using_server_of("legacy-renegotiation")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        stream = await trio.open_tcp_stream(row.addresses[0], row.port)
+        tls = trio.SSLStream(stream, trusting(pki), server_hostname=row.host)
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await tls.do_handshake()
+        assert "UNSAFE_LEGACY_RENEGOTIATION_DISABLED" in str(caught.value.__cause__)
+        await trio.aclose_forcefully(tls)
+
+
+@pytest.mark.parametrize("name", ["version-intolerant", "version-intolerant-close", "version-intolerant-silent"])
 def test_version_intolerant_servers_refuse_only_tls13(name: str) -> None:
     @using_server_of(name)
     async def test(row: FleetRow, pki: Pki) -> None:
@@ -121,6 +132,12 @@ def test_a_version_intolerant_server_closes() -> None:
     @using_server_of("version-intolerant-close")
     async def test(row: FleetRow, pki: Pki) -> None:
         assert await exchange(row, hello_bytes(unchecked(), row.host)) == b""
+
+
+def test_a_version_intolerant_server_does_not_answer() -> None:
+    @using_server_of("version-intolerant-silent")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        assert await exchange(row, hello_bytes(unchecked(), row.host), seconds=0.3) is None
 
 
 def test_every_case_is_tested_here() -> None:

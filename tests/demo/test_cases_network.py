@@ -60,6 +60,12 @@ def test_hellos_get_no_answer(name: str) -> None:
         assert await exchange(row, hello_bytes(unchecked(large=True), row.host), seconds=0.3) is None
 
 
+def test_a_greeting_does_not_come() -> None:
+    @using_server_of("silent-greeting")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        assert await exchange(row, b"", seconds=0.3) is None
+
+
 def test_a_small_hello_passes() -> None:
     @using_server_of("large-hello-dropped")
     async def test(row: FleetRow, pki: Pki) -> None:

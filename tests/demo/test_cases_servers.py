@@ -29,7 +29,9 @@ from tests.demo.clients import (
 )
 
 
-@pytest.mark.parametrize("name", ["chain-misordered", "chain-has-extras", "root-sent", "two-certificates"])
+@pytest.mark.parametrize(
+    "name", ["chain-misordered", "chain-has-extras", "root-sent", "two-certificates", "oversized-message"]
+)
 def test_servers_with_minor_faults_work(name: str) -> None:
     check_works(name, "TLSv1.3")
 
@@ -82,6 +84,20 @@ def test_the_certificate_message_is_empty() -> None:
         assert flight[1] == (11, b"\0\0\0")
 
 
+def test_a_warning_comes_before_a_whole_flight() -> None:
+    @using_server_of("warns-of-name")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        answer = await flight_of(row)
+        assert answer[:7] == bytes.fromhex("15 0303 0002 01 70")
+        assert [kind for kind, _ in messages(answer[7:])] == [2, 11, 12, 14]
+
+
+def test_the_certificate_is_longer_than_java_takes() -> None:
+    @using_server_of("oversized-message")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        assert len(await leaf_for(row, row.host)) > 32768
+
+
 def test_the_server_hello_has_a_wrong_length() -> None:
     @using_server_of("malformed-handshake")
     async def test(row: FleetRow, pki: Pki) -> None:
@@ -124,6 +140,22 @@ def test_starttls_is_advertised_only_if_offered() -> None:
             await stream.send_all(b"EHLO here\r\n")
             assert (b"STARTTLS" in await stream.receive_some()) is advertised
             await trio.aclose_forcefully(stream)
+
+
+def test_the_session_is_refused() -> None:
+    @using_server_of("session-refused")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        assert (await exchange(row, b"")).startswith(b"554 5.7.1 ")  # type: ignore[union-attr]
+
+
+def test_only_connections_with_a_proxy_header_are_served() -> None:
+    @using_server_of("proxy-header")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        hello = hello_bytes(unchecked(), row.host)
+        with pytest.raises(trio.BrokenResourceError):
+            await exchange(row, hello)
+        header = b"PROXY TCP4 127.0.0.1 127.0.0.1 40000 443\r\n"
+        assert (await exchange(row, header + hello, seconds=0.3) or b"")[:1] == b"\x16"
 
 
 def test_two_addresses_have_two_certificates() -> None:

@@ -15,7 +15,7 @@ from scripts import build_causes
 from tests.helpers.evidence import target
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-COMMANDS = {"s_client", "s_client_no_sni", "s_client_trusting", "curl", "dig"}
+COMMANDS = {"s_client", "s_client_of_warning", "s_client_no_sni", "s_client_trusting", "curl", "curl_proxy", "dig"}
 COMMANDS |= {"q_host", "q_address", "q_owner", "q_first", "q_url", "q_serial", "port"}
 FIELD = re.compile(r"\{(\w+)\}")
 
@@ -23,7 +23,7 @@ FIELD = re.compile(r"\{(\w+)\}")
 def test_fifteen_causes_each_with_codes() -> None:
     assert len(CAUSES) == 15
     assert {code.cause for code in CODES.values()} == set(CAUSES)
-    assert len(CODES) == 97
+    assert len(CODES) == 103
 
 
 def test_causes_are_in_the_order_of_a_connection() -> None:
@@ -37,9 +37,9 @@ def test_causes_are_in_the_order_of_a_connection() -> None:
 def test_every_code_has_words(code: object) -> None:
     """Every code has all its words, one line each, and no advice to look away."""
     entry = CODES[code.code]  # type: ignore[attr-defined]
-    texts = (entry.title, entry.proof, *entry.summary, entry.remedy, *entry.confirm)
+    texts = (entry.title, entry.proof, *entry.summary, *entry.remedy, *entry.confirm)
     assert all(text and text == " ".join(text.split()) for text in texts)
-    assert all(text.endswith(".") for text in (*entry.summary, entry.remedy))
+    assert all(text.endswith(".") for text in (*entry.summary, *entry.remedy))
     assert not entry.title.endswith(".") and not entry.proof.endswith(".")
     told = " ".join(texts).lower()
     for wrong in ("insecure", "-k ", "--no-check", "verify=false", "verification off", "disable verif"):
@@ -96,10 +96,10 @@ def test_every_code_in_every_language(code: str, language: str) -> None:
     assert [set(FIELD.findall(text)) for text in other.summary] == [
         set(FIELD.findall(text)) for text in english.summary
     ]
-    assert set(FIELD.findall(other.remedy)) == set(FIELD.findall(english.remedy))
-    for text in (other.title, other.proof, *other.summary, other.remedy):
+    assert [set(FIELD.findall(text)) for text in other.remedy] == [set(FIELD.findall(text)) for text in english.remedy]
+    for text in (other.title, other.proof, *other.summary, *other.remedy):
         assert text == " ".join(text.split()) and not text.isascii()
-    assert all(text.endswith(translated(language)["general"]["."]) for text in (*other.summary, other.remedy))
+    assert all(text.endswith(translated(language)["general"]["."]) for text in (*other.summary, *other.remedy))
     assert not re.search(r"关闭(?:证书)?验证|跳过验证|忽略证书", f"{other.summary} {other.remedy}")
 
 

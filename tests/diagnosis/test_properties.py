@@ -15,6 +15,8 @@ from scanner.diagnosis.finding import finding_of
 from scanner.diagnosis.questions import next_question
 from scanner.model.evidence import (
     ClientAuthRequest,
+    Deviation,
+    DeviationKind,
     DnsAnswer,
     DnsStatus,
     EndpointEvidence,
@@ -53,6 +55,14 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 certificates = st.sampled_from([(), chain(), (leaf().der,), (b"garbage",), (*chain(), root().der)]) | st.tuples(
     st.binary(max_size=20)
 )
+deviations = st.builds(
+    Deviation,
+    kind=st.sampled_from(get_args(DeviationKind)),
+    message=st.sampled_from(["", "ServerHello", "EncryptedExtensions", "CertificateRequest"]) | texts,
+    code=maybe | numbers,
+    name=maybe | texts,
+    size=maybe | st.integers(0, 300_000),
+)
 negotiations = st.builds(
     Negotiation,
     version=maybe | numbers,
@@ -67,6 +77,7 @@ negotiations = st.builds(
     | st.builds(ClientAuthRequest, authorities=st.lists(st.binary(max_size=20), max_size=2).map(tuple)),
     hello_retry=st.booleans(),
     complete=st.booleans(),
+    deviations=st.lists(deviations, max_size=3).map(tuple),
 )
 flights = st.builds(
     ServerFlight,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -36,10 +37,19 @@ RESET = failed(Failure.RESET)
 SILENT = failed(Failure.SILENT)
 REFUSED = alerted(40)
 VERSION = alerted(70)
+
+
+def refused_at(awaited: str, words: str) -> Probe:
+    return failed(
+        Failure.SESSION_REFUSED, stage=Stage.STARTTLS, awaited=awaited, detail=words, bytes_received=len(words)
+    )
+
+
 LEGACY = ["tls11", "tls10", "ssl3"]
 
 
 LISTS = ("all-suites", "all-groups", "all-schemes")
+PROXY = ["proxy-v1", "proxy-v2"]
 CUT = ("small", "other-sni", "tls12", "everything")
 
 
@@ -82,20 +92,44 @@ def conversation(
         (failed(Failure.BUG), {}, []),
         (failed(Failure.CLOSED, bytes_received=500), {}, []),
         # silence
-        (SILENT, {"small": answered()}, ["small"]),
-        (SILENT, {"other-sni": answered(sni=UNKNOWABLE_NAME)}, ["small", "other-sni"]),
-        (SILENT, {"other-sni": alerted(112, sni=UNKNOWABLE_NAME)}, ["small", "other-sni"]),
-        (SILENT, {}, ["small", "other-sni", "tls12-everything"]),
-        (SILENT, {"tls12-everything": answered()}, ["small", "other-sni", "tls12-everything", "tls12", "everything"]),
+        # ... at any TLS 1.3: is it the version or the size? Where the first is silent too, a small hello would be
+        (SILENT, {"tls12": answered()}, ["tls12", "small"]),
+        (SILENT, {"tls12": answered(), "small": answered()}, ["tls12", "small", "two-shares"]),
+        (SILENT, {"tls12": alerted(70), "small": answered()}, ["tls12", "small", "two-shares"]),
+        (SILENT, {"tls12": RESET}, ["tls12", "small", "other-sni", "tls12-everything"]),
+        # ... whose greeting did not come in time has not been silent at the hello
+        (
+            SILENT,
+            {"tls12": failed(Failure.SILENT, stage=Stage.STARTTLS), "small": answered()},
+            ["tls12", "small"],
+        ),
+        (SILENT, {"other-sni": answered(sni=UNKNOWABLE_NAME)}, ["tls12", "other-sni"]),
+        (SILENT, {"other-sni": alerted(112, sni=UNKNOWABLE_NAME)}, ["tls12", "other-sni"]),
+        (SILENT, {}, ["tls12", "other-sni", "tls12-everything"]),
+        (SILENT, {"tls12-everything": answered()}, ["tls12", "other-sni", "tls12-everything", "everything"]),
         # resets
-        (RESET, {"small": answered()}, ["small"]),
+        (RESET, {"small": answered()}, ["small", "two-shares"]),
+        (RESET, {"everything": answered(), "no-status": answered()}, [*CUT, "no-status"]),
         (RESET, {"tls12": answered()}, ["small", "other-sni", "tls12"]),
-        (RESET, {}, ["small", "other-sni", "tls12", "everything", "tls12-everything", *LEGACY]),
-        (RESET, {"tls10": answered()}, ["small", "other-sni", "tls12", "everything", "tls12-everything", *LEGACY]),
+        (RESET, {}, [*CUT, "tls12-everything", *PROXY, *LEGACY]),
+        (RESET, {"tls10": answered()}, [*CUT, "tls12-everything", *PROXY, *LEGACY]),
+        (RESET, {"proxy-v1": answered()}, [*CUT, "tls12-everything", "proxy-v1"]),
+        (failed(Failure.CLOSED), {"proxy-v2": answered()}, [*CUT, "tls12-everything", *PROXY]),
+        # ... before a word of the opening dialogue
+        (failed(Failure.CLOSED, stage=Stage.STARTTLS), {}, PROXY),
+        (failed(Failure.RESET, stage=Stage.STARTTLS), {"proxy-v1": answered()}, ["proxy-v1"]),
+        (failed(Failure.CLOSED, stage=Stage.STARTTLS, bytes_received=9), {}, []),
+        (refused_at("greeting", "421 4.3.0 mx Server local error"), {}, PROXY),
+        (refused_at("greeting", "421 4.3.0 mx Server local error"), {"proxy-v1": answered()}, ["proxy-v1"]),
+        (refused_at("greeting", "220-x\n554 why?"), {}, PROXY),
+        # ... for reasons that a header would not change
+        (refused_at("greeting", "421 4.7.0 Too many connections"), {}, []),
+        (refused_at("greeting", "554 5.7.1 Access denied"), {}, []),
+        (refused_at("EHLO", "421 4.3.0 mx Server local error"), {}, []),
         # alerts
         (REFUSED, {"everything": answered(cipher=0x009E, group=None)}, ["everything"]),
         (REFUSED, {"everything": answered(group=0x0019)}, ["everything"]),
-        (REFUSED, {"everything": answered(cipher=0xC009, group=0x0019)}, ["everything", *LISTS, "no-alpn"]),
+        (REFUSED, {"everything": answered(cipher=0xC009, group=0x0019)}, ["everything", *LISTS, "no-alpn", "no-status"]),
         (
             REFUSED,
             {"everything": answered(cipher=0xC009, group=0x0019), "all-suites": answered()},
@@ -104,13 +138,13 @@ def conversation(
         (REFUSED, {"no-sni": answered(sni=None)}, ["everything", "no-sni"]),
         (REFUSED, {}, ["everything", "no-sni", "tls12-everything", *LEGACY]),
         (REFUSED, {"everything": answered(signature_scheme=0x0905)}, ["everything"]),
-        (REFUSED, {"everything": answered()}, ["everything", "all-suites", "all-groups", "all-schemes", "no-alpn"]),
+        (REFUSED, {"everything": answered()}, ["everything", *LISTS, "no-alpn", "no-status"]),
         (
             REFUSED,
             {"everything": answered(), "all-schemes": answered()},
             ["everything", "all-suites", "all-groups", "all-schemes"],
         ),
-        (RESET, {"everything": answered(), "no-alpn": answered()}, [*CUT[:4], *LISTS, "no-alpn"]),
+        (RESET, {"everything": answered(), "no-alpn": answered()}, [*CUT[:4], "no-status", *LISTS, "no-alpn"]),
         (alerted(120), {"no-alpn": answered()}, ["no-alpn"]),
         (alerted(120), {}, ["no-alpn", "everything", "no-sni", "tls12-everything", *LEGACY]),
         (VERSION, {"tls12": answered()}, ["tls12", "small"]),
@@ -151,6 +185,8 @@ def test_one_change_at_a_time() -> None:
     assert offers.X25519MLKEM768 not in seen["small"].offer.groups
     assert seen["tls12"].offer.versions == (offers.TLS12,)
     assert UNKNOWABLE_NAME.endswith(".invalid")
+    assert [seen[name].proxy for name in ("small", *PROXY)] == [0, 1, 2]
+    assert [seen[name].sni for name in PROXY] == ["www.example.org"] * 2
 
 
 def test_a_name_that_does_not_match_asks_for_the_default_certificate() -> None:
@@ -181,9 +217,43 @@ def test_a_rare_key_asks_with_a_browsers_schemes() -> None:
     assert conversation(first, {}, of=target(protocol="smtp"))[0] == []
 
 
+@pytest.mark.parametrize(
+    ("protocol", "port", "awaited", "asked"),
+    [
+        ("smtp", 465, "greeting", ["tls-first"]),
+        ("imap", 993, "greeting", ["tls-first"]),
+        ("ftp", 2121, "greeting", ["tls-first"]),
+        # who greets late turns away those who speak first
+        ("smtp", 25, "greeting", []),
+        ("smtp", 587, "greeting", []),
+        ("imap", 143, "greeting", []),
+        # it has spoken, or we have
+        ("smtp", 465, "EHLO", []),
+        ("ldap", 636, "StartTLS", []),
+    ],
+)
+def test_a_port_that_does_not_greet_is_asked_whether_tls_comes_first(
+    protocol: str, port: int, awaited: str, asked: list[str]
+) -> None:
+    silent = failed(Failure.SILENT, stage=Stage.STARTTLS, awaited=awaited)
+    seen: list[Question] = []
+
+    def note(question: Question) -> Probe:
+        seen.append(question)
+        return answered()
+
+    assert conversation(silent, note, of=target(protocol=protocol, port=port), enumerate=True)[0] == asked
+    assert [question.direct for question in seen] == [True] * len(asked)
+
+
+def test_behind_a_header_nothing_is_completed_or_enumerated() -> None:
+    answers = {"proxy-v1": answered(client_auth=ClientAuthRequest())}
+    assert conversation(failed(Failure.RESET), answers, enumerate=True)[0] == [*CUT, "tls12-everything", "proxy-v1"]
+
+
 def test_without_a_server_name_names_are_not_asked_about() -> None:
     asked, _ = conversation(failed(Failure.RESET, sni=None), {}, of=target("192.0.2.1"))
-    assert asked == ["small", "tls12", "everything", "tls12-everything", *LEGACY]
+    assert asked == ["small", "tls12", "everything", "tls12-everything", *PROXY, *LEGACY]
 
 
 def server_with(accepted: dict[int, list[int]]) -> Callable[[Question], Probe]:
@@ -276,7 +346,7 @@ def completions(
             continue
         assert question.complete is first.flight
         assert question.present is (question.name == "authenticated")
-        assert question.quiet is (question.name == "client-auth-quiet")
+        assert question.quiet is (question.name in ("client-auth-quiet", "finish"))
         endpoint = replace(endpoint, completions={**endpoint.completions, question.name: answer})
 
 
@@ -287,6 +357,41 @@ def test_who_asks_for_a_certificate_is_met_without_one_and_with_ours() -> None:
         of = target(protocol=protocol)
         assert completions(asking, of=of) == ["client-auth"]
         assert completions(asking, of=of, authenticate=True) == ["client-auth", "authenticated"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "port", "alpn", "quiet"),
+    [
+        ("tls", 6379, None, True),
+        ("tls", 8883, "mqtt", True),
+        ("tls", 8443, None, True),
+        ("tls", 8443, "h2", False),
+        ("tls", 8443, "http/1.1", False),
+        ("tls", 443, None, False),
+        ("https", 8443, None, False),
+        ("imaps", 10993, None, False),
+        ("mysql", 3306, None, False),
+    ],
+)
+def test_only_a_protocol_that_the_service_speaks_is_asked_in(
+    protocol: str, port: int, alpn: str | None, quiet: bool
+) -> None:
+    asking = answered(client_auth=ASKS, alpn=alpn)
+    endpoint = EndpointEvidence(ADDRESS, asking)
+    for name in ("client-auth", "authenticated"):
+        question = next_question(target(protocol=protocol, port=port), endpoint, None, authenticate=True)
+        assert question is not None
+        assert (question.name, question.quiet, question.patient) == (name, quiet, True)
+        endpoint = replace(endpoint, completions={**endpoint.completions, name: FINE})
+
+
+def test_who_hung_up_on_http_is_met_with_our_certificate_in_silence() -> None:
+    endpoint = EndpointEvidence(
+        ADDRESS, answered(client_auth=ASKS), completions={"client-auth": HUNG_UP, "client-auth-quiet": FINE}
+    )
+    question = next_question(target(protocol="tls"), endpoint, None, authenticate=True)
+    assert question is not None
+    assert (question.name, question.quiet) == ("authenticated", True)
 
 
 def test_hanging_up_on_a_word_that_may_be_wrong_is_looked_into() -> None:
@@ -334,6 +439,39 @@ def test_where_only_the_clock_is_in_doubt_the_date_is_asked_for_as_long_as_it_is
     assert names == ["www.example.org"] * 2
     assert asked(strange, wanted=False) == asked(other, wanted=False) == "http"
     assert names == ["www.example.org"] * 2
+
+
+TLS12: dict[str, Any] = {"version": 0x0303, "cipher": 0xC02F, "finished_valid": None}
+RSA_KX: dict[str, Any] = {**TLS12, "cipher": 0x009C, "group": None, "signature_scheme": None, "signature_valid": None}
+
+
+def test_a_flight_of_tls12_that_leaves_doubt_is_finished() -> None:
+    for protocol in ("https", "smtp", "postgres"):
+        of = target(protocol=protocol)
+        assert completions(answered(**TLS12), of=of) == []
+        assert completions(answered(**RSA_KX), of=of) == ["finish"]  # nothing is signed
+        assert completions(replace(answered(**TLS12), cut=1), of=of) == ["finish"]
+        # of TLS 1.3 the server's Finished was seen
+        assert completions(replace(answered(), cut=1), of=of) == []
+        # asking for a certificate completes it anyhow
+        assert completions(answered(**RSA_KX, client_auth=ASKS), of=of) == ["client-auth"]
+
+
+def test_enumeration_finishes_a_handshake_of_tls12() -> None:
+    for protocol, expected in (("https", "http"), ("smtp", "finish")):
+        endpoint = EndpointEvidence(ADDRESS, answered(**TLS12))
+        verdict = verdicts(evidence(endpoint))[0]
+        question = next_question(target(protocol=protocol), endpoint, verdict, enumerate=True)
+        assert question is not None
+        assert (question.name, question.quiet) == (expected, expected == "finish")
+
+
+def test_a_demand_behind_the_handshake_is_met_with_our_certificate() -> None:
+    refusal = Completion(Stage.DONE, status=496)
+    expired = answered([pki.certificate("www.example.org", issuer=issuing(), not_after=pki.NOW - 10), issuing()])
+    assert completions(expired, answer=refusal) == ["http"]
+    assert completions(expired, answer=refusal, authenticate=True) == ["http", "authenticated"]
+    assert completions(expired, answer=FINE, authenticate=True) == ["http"]
 
 
 def test_what_is_not_whole_is_not_completed() -> None:

@@ -18,6 +18,7 @@ from scanner.diagnosis.recorded import evidence_of
 from scanner.model.evidence import (
     ClientAuthRequest,
     Completion,
+    Deviation,
     DnsStatus,
     EndpointEvidence,
     Evidence,
@@ -155,6 +156,10 @@ CASES = {
         issuers=(FetchedIssuer(leaf().sha256, "http://a/", (issuing().der,)), FetchedIssuer("ab", "http://b/", (), "no", True)),
         revocation=(RevocationAnswer(leaf().sha256, "crl", "http://c/", "good", this_update=1.0, next_update=2.5),),
     ),
+    "cut before": evidence(replace(answered(), cut=2)),
+    "deviations": evidence(
+        answered(version=0x0303, finished_valid=None, deviations=(Deviation("alpn", name="x"), Deviation("long-message", size=9)))
+    ),
     "a file": evidence(answered(offer="file", sni=None)),
 }  # fmt: skip
 
@@ -180,6 +185,9 @@ COMPLETIONS = st.builds(
     stage=st.sampled_from(Stage),
     failure=st.none() | st.sampled_from(Failure),
     status=st.none() | st.integers(100, 599),
+    alert=st.none() | st.integers(0, 255),
+    answered=st.booleans(),
+    renegotiated=st.booleans(),
     date=st.none() | st.floats(0, 1e10),
     reply=st.binary(max_size=5),
 )
@@ -212,7 +220,9 @@ def anything_seen(draw: st.DrawFn) -> Evidence:
     endpoints = tuple(
         replace(
             endpoint,
-            completions=draw(st.dictionaries(st.sampled_from(["http", "client-auth"]), COMPLETIONS, max_size=1)),
+            completions=draw(
+                st.dictionaries(st.sampled_from(["http", "client-auth", "finish"]), COMPLETIONS, max_size=1)
+            ),
         )
         for endpoint in seen.endpoints
     )

@@ -38,10 +38,19 @@ def test_codes_are_found_in_any_spelling(spelt: str) -> None:
 def test_a_pasted_error_is_recognised() -> None:
     answer = explain("curl: (60) SSL certificate problem: unable to get local issuer certificate")
     assert answer["kind"] == "error"
-    assert answer["recognised"] == [{"whose": "curl", "name": "CURLE_PEER_FAILED_VERIFICATION", "number": 60}]
+    assert answer["recognised"] == [
+        {"whose": "curl", "name": "CURLE_PEER_FAILED_VERIFICATION", "number": 60},
+        {"whose": "openssl-verify", "name": "X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "number": 20},
+    ]
     assert answer["codes"][0]["code"] == "intermediate-not-sent"
     assert "known-middlebox" in answer["meanings"][0]["codes"]
     assert answer["check"].startswith("tlsweep check")
+
+
+def test_an_error_of_the_client_alone_has_a_meaning_and_no_codes() -> None:
+    answer = explain("400 The plain HTTP request was sent to HTTPS port")
+    assert answer["kind"] == "error"
+    assert answer["codes"] == [] and len(answer["meanings"]) == 1
 
 
 def test_an_alert_number_is_named() -> None:

@@ -165,7 +165,7 @@ def verdicts(seen: Evidence, by: ChainVerifier | None = None, when: float = AT) 
     for endpoint in seen.endpoints:
         sent = flight_of(endpoint)
         found.append(
-            by.verify(sent.certificates, name=seen.target.name, at=when)
+            by.verify(sent.leaf_first, name=seen.target.name, at=when)
             if sent is not None and sent.certificates
             else None
         )

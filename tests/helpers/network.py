@@ -113,6 +113,7 @@ class Scenario:
         alpn: tuple[bytes, ...],
         dialogue: Dialogue | None,
         timing: Timing,
+        proxy: int = 0,
     ) -> Probe:
         """Replaces ``Prober.probe``."""
         if self.files is not None and self.open >= self.files:
@@ -303,6 +304,9 @@ class Asked:
     present: bool = False
     quiet: bool = False
     replaces: bool = False
+    proxy: int = 0
+    direct: bool = False
+    patient: bool = False
 
 
 def asking(*names: str) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -108,6 +109,19 @@ def name(**attributes: str | bytes) -> bytes:
                 sequence(oid(ATTRIBUTES[kind]), value if isinstance(value, bytes) else tlv(0x0C, value.encode())),
             )
             for kind, value in attributes.items()
+        )
+    )
+
+
+def name_of(text: str) -> bytes:
+    """Return the Name that ``text`` is, as OpenSSL prints it: ``C=DE, O=Example\\, Inc., CN=x``."""
+    parts = re.split(r", (?=[A-Za-z]+=)", text)
+    found = [part.partition("=")[::2] for part in parts if part]
+    return sequence(
+        *(
+            tlv(0x31, sequence(oid(ATTRIBUTES[kind]), tlv(0x0C, value.replace("\\", "").encode())))
+            for kind, value in found
+            if kind in ATTRIBUTES
         )
     )
 

@@ -139,6 +139,7 @@ async def probe_of(
     sni: str | None = "a.test",
     timing: Timing = AMPLE,
     address: str | None = None,
+    proxy: int = 0,
 ) -> Probe:
     """One probe of a server."""
     prober = Prober(public_key_of)
@@ -150,6 +151,7 @@ async def probe_of(
         alpn=(),
         dialogue=dialogue(protocol, host="a.test", recognise=recognise),
         timing=timing,
+        proxy=proxy,
     )
 
 
@@ -161,13 +163,14 @@ def probed(
     timing: Timing = AMPLE,
     host: str = HOST,
     address: str | None = None,
+    proxy: int = 0,
 ) -> tuple[Probe, float]:
     """One probe of a server with this script, and the seconds that it took on a clock that jumps over waiting."""
 
     async def main() -> tuple[Probe, float]:
         async with serving(script, host) as server:
             began = trio.current_time()
-            probe = await probe_of(server, protocol=protocol, offer=offer, timing=timing, address=address)
+            probe = await probe_of(server, protocol=protocol, offer=offer, timing=timing, address=address, proxy=proxy)
             return probe, trio.current_time() - began
 
     # loopback delivers at once, but the kernel may finish a moment after the call

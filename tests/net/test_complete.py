@@ -15,12 +15,12 @@ from trio.testing import MockClock
 
 from scanner.demo.servers import openssl
 from scanner.model.evidence import ClientAuthRequest, Completion, Failure, Negotiation, ServerFlight, Stage
-from scanner.net.complete import BODY_WAIT, MOST_REPLY, QUIET_WAIT, Completer, TargetService
+from scanner.net.complete import BODY_WAIT, MOST_REPLY, QUIET_TIMES, QUIET_WAIT, Completer, TargetService
 from scanner.starttls import dialogue
 from scanner.tls.plaintext import recognise
 from tests.helpers.network import Asked
 from tests.net.scripted import AMPLE, HOST, Peer, Script, Server, serving
-from tests.tls.peers import certificate_files, server_context
+from tests.tls.peers import certificate_files, message, record, server_context, server_hello
 
 # --- connections -----------------------------------------------------------------------------------
 
@@ -142,6 +142,24 @@ def test_end_of_a_connection_without_an_http_answer(script: Script, failure: Fai
     assert took < AMPLE.handshake + 1
 
 
+@pytest.mark.parametrize("then", ["close", "reset"])
+@pytest.mark.parametrize("maximum", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_hangs_up_on_a_request_has_not_asked_for_another_handshake(
+    then: str, maximum: ssl.TLSVersion
+) -> None:
+    """OpenSSL answers an end without close_notify with an alert, which is no ClientHello."""
+
+    async def words(stream: trio.SSLStream[trio.SocketStream], peer: Peer) -> None:
+        await stream.receive_some(9)
+        if then == "reset":
+            peer.reset()
+        else:
+            await peer.stream.aclose()
+
+    found, _ = completed(speaking(words, context(maximum=maximum)))
+    assert (found.stage, found.renegotiated) == (Stage.APPLICATION, False)
+
+
 def test_what_is_not_http_has_answered_all_the_same() -> None:
     found, _ = completed(saying(b"220 mail.test ESMTP\r\n"))
     assert (found.stage, found.status, found.reply) == (Stage.DONE, None, b"220 mail.test ESMTP\r\n")
@@ -251,6 +269,85 @@ def test_silence_in_the_handshake() -> None:
     assert took == pytest.approx(AMPLE.handshake, abs=0.1)
 
 
+def breaking(then: str) -> Script:
+    """A server of TLS 1.2 that breaks once it has the client's key exchange."""
+
+    async def script(peer: Peer) -> None:
+        made = context(maximum=ssl.TLSVersion.TLSv1_2)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = made.wrap_bio(incoming, outgoing, server_side=True)
+        incoming.write(await peer.hello())
+        with pytest.raises(ssl.SSLWantReadError):
+            server.do_handshake()
+        await peer.say(outgoing.read())
+        assert (await peer.hello())[5] == 16  # ClientKeyExchange
+        if then == "reset":
+            peer.reset()
+        elif then == "silence":
+            await peer.silence()
+        elif then == "alert":
+            await peer.say(b"\x15\x03\x03\x00\x02\x02\x50")
+        elif then == "garbage":
+            await peer.say(b"\x14\x03\x03\x00\x01\x01\x16\x03\x03\x00\x28" + bytes(40))
+            await peer.silence()
+
+    return script
+
+
+TLS12 = ServerFlight(Negotiation(version=0x0303, complete=True))
+
+
+@pytest.mark.parametrize(
+    ("then", "failure", "alert"),
+    [
+        ("close", Failure.CLOSED, None),
+        ("reset", Failure.RESET, None),
+        ("silence", Failure.SILENT, None),
+        ("alert", Failure.ALERT, 80),
+        ("garbage", Failure.MALFORMED, None),
+    ],
+)
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_server_that_breaks_after_our_key_exchange(
+    then: str, failure: Failure, alert: int | None, quiet: bool
+) -> None:
+    found, _ = completed(breaking(then), flight=TLS12, quiet=quiet)
+    assert (found.stage, found.failure, found.alert, found.answered) == (Stage.HELLO, failure, alert, True)
+
+
+def test_a_flight_that_openssl_refuses_is_not_answered() -> None:
+    """The alert that it sends is not a key exchange."""
+
+    async def script(peer: Peer) -> None:
+        await peer.hello()
+        await peer.say(record(22, server_hello(extensions=b"\xff\x01\0\1\0") + message(14, b"")))
+        await peer.silence()
+
+    found, _ = completed(script, flight=TLS12)
+    assert (found.stage, found.failure, found.detail) == (Stage.HELLO, Failure.MALFORMED, "UNEXPECTED_MESSAGE")
+    assert not found.answered
+
+
+def test_a_server_that_breaks_at_the_hello_has_not_had_our_flight() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.hello()
+        await peer.say(b"\x15\x03\x03\x00\x02\x02\x50")
+
+    found, _ = completed(script, flight=TLS12)
+    assert (found.stage, found.failure, found.alert, found.answered) == (Stage.HELLO, Failure.ALERT, 80, False)
+
+
+def test_a_handshake_that_ends_well_is_finished_without_a_word() -> None:
+    heard: list[bytes] = []
+
+    async def words(stream: trio.SSLStream[trio.SocketStream], peer: Peer) -> None:
+        heard.append(bytes(await stream.receive_some()))
+
+    found, _ = completed(speaking(words, context(maximum=ssl.TLSVersion.TLSv1_2)), flight=TLS12, quiet=True)
+    assert (found.stage, found.failure, found.answered, found.version) == (Stage.DONE, None, False, 0x0303)
+    assert heard == [b""]
+
+
 def test_a_name_that_openssl_does_not_send() -> None:
     found, _ = completed(saying(), sni=".a.test")
     assert (found.stage, found.failure) == (Stage.HELLO, Failure.MALFORMED)
@@ -351,8 +448,27 @@ def test_silence_after_the_handshake(changes: dict[str, Any]) -> None:
     stays, took = completed(saying(then="silence", hears=False), flight=ASKED, alpn=(), **changes)
     assert (stays.stage, stays.failure) == (Stage.DONE, None)
     assert took == pytest.approx(QUIET_WAIT, abs=0.1)
+    assert stays.waited == QUIET_WAIT
     goes, _ = completed(saying(hears=False), flight=ASKED, alpn=(), **changes)
-    assert (goes.stage, goes.failure) == (Stage.APPLICATION, Failure.CLOSED)
+    assert (goes.stage, goes.failure, goes.waited) == (Stage.APPLICATION, Failure.CLOSED, QUIET_WAIT)
     # nobody asked: the handshake is all that there is to see
     _, took = completed(saying(then="silence", hears=False), flight=NOT_ASKED, alpn=(), **changes)
     assert took < QUIET_WAIT
+
+
+def test_a_slow_server_has_more_time_to_refuse() -> None:
+    """Its refusal is as late as its handshake was."""
+
+    async def slow(peer: Peer) -> None:
+        await trio.sleep(2.0)
+        await saying(then="silence", hears=False)(peer)
+
+    found, took = completed(slow, flight=ASKED, alpn=(), quiet=True)
+    assert (found.stage, found.failure) == (Stage.DONE, None)
+    assert found.waited == pytest.approx(2.0 * QUIET_TIMES, abs=0.5)
+    assert took == pytest.approx(2.0 + 2.0 * QUIET_TIMES, abs=0.5)
+
+
+def test_what_is_asked_is_not_waited_for_in_silence() -> None:
+    found, _ = completed(saying(HEAD + b"\r\nhello"), flight=ASKED)
+    assert found.waited is None

@@ -16,7 +16,7 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import Completion, DnsAnswer, DnsStatus, EndpointEvidence, Failure, Stage, Target
 from scanner.net import observe
 from scanner.net.complete import CompletionRequest, TargetService
-from scanner.net.observe import may_be_transient
+from scanner.net.observe import FIRST_SHARE, FOLLOWUP_SHARE, may_be_transient
 from scanner.net.probe import Timing
 from scanner.starttls import Dialogue, dialogue
 from scanner.tls import offers
@@ -231,6 +231,8 @@ async def test_only_what_may_pass_is_tried_again(clock: MockClock, fault: Any, t
     evidence, _ = await observed(scenario)
     assert len(scenario.connections) == evidence.attempts == (2 if transient else 1)
     assert evidence.endpoints[0].probe.ok is (transient or fault.ok)
+    cut = fault.failure in (Failure.RESET, Failure.CLOSED)
+    assert evidence.endpoints[0].probe.cut == (transient and cut)
 
 
 @pytest.mark.parametrize(("timeout", "tries"), [(2.0, 2), (3.0, 1), (4.0, 1)])
@@ -316,6 +318,17 @@ async def test_a_question_that_wants_a_completed_handshake(clock: MockClock) -> 
     assert request.complete is endpoint.probe.flight
 
 
+@pytest.mark.parametrize(("patient", "share"), [(False, FOLLOWUP_SHARE), (True, FIRST_SHARE)])
+@trio_test
+async def test_a_patient_completion_gets_most_of_the_time_that_is_left(
+    clock: MockClock, patient: bool, share: float
+) -> None:
+    scenario = Completing(DONE)
+    await observed(scenario, ScanConfig(timeout=20.0), next_question=completing(patient=patient))
+    ((*_, timing),) = scenario.given
+    assert timing.handshake == pytest.approx(20.0 * share, abs=0.5)
+
+
 @trio_test
 async def test_a_completion_that_is_lost_on_the_way_is_tried_again(clock: MockClock) -> None:
     evidence, _ = await observed(Completing(LOST, DONE), next_question=completing())
@@ -325,6 +338,19 @@ async def test_a_completion_that_is_lost_on_the_way_is_tried_again(clock: MockCl
     assert evidence.attempts == 3
     evidence, _ = await observed(Completing(LOST, DONE), ScanConfig(retries=0), next_question=completing())
     assert evidence.endpoints[0].completions == {"http": LOST}
+
+
+@trio_test
+async def test_a_handshake_that_was_cut_off_is_tried_again(clock: MockClock) -> None:
+    cut = Completion(Stage.HELLO, failure=Failure.RESET, answered=True)
+    evidence, _ = await observed(Completing(cut, DONE), next_question=completing())
+    assert evidence.endpoints[0].completions == {"http": DONE}
+    evidence, _ = await observed(Completing(cut, cut), next_question=completing())
+    assert evidence.endpoints[0].completions == {"http": cut}
+    for failure, answered in ((Failure.RESET, False), (Failure.ALERT, True), (Failure.SILENT, True)):
+        ended = Completion(Stage.HELLO, failure=failure, answered=answered)
+        evidence, _ = await observed(Completing(ended, DONE), next_question=completing())
+        assert evidence.endpoints[0].completions == {"http": ended}
 
 
 @trio_test

@@ -66,9 +66,11 @@ def scripted(*steps: bytes | None) -> Script:
         (scripted(GREETING, b"250 mail.test\r\n"), Failure.STARTTLS_NOT_OFFERED, "250 mail.test"),
         (scripted(GREETING, CAPABILITIES, b"454 not now\r\n"), Failure.STARTTLS_REFUSED, "454 not now"),
         (scripted(b"SSH-2.0-x\r\n"), Failure.STARTTLS_MALFORMED, "SSH-2.0-x\r\n"),
-        (scripted(GREETING, None), Failure.STARTTLS_MALFORMED, None),
+        (scripted(b"554 not you\r\n"), Failure.SESSION_REFUSED, "554 not you"),
+        (scripted(GREETING, None), Failure.CLOSED, GREETING.decode().rstrip()),
+        (scripted(GREETING, CAPABILITIES, None), Failure.CLOSED, (GREETING + CAPABILITIES).decode().rstrip()),
     ],
-    ids=["not offered", "refused", "something else", "goes away"],
+    ids=["not offered", "refused", "something else", "session refused", "hangs up", "hangs up at STARTTLS"],
 )
 def test_openings_that_come_to_nothing(script: Script, failure: Failure, detail: str | None) -> None:
     probe, took = probed(script, protocol="smtp")
@@ -85,13 +87,59 @@ def test_what_it_is_instead_is_recognised() -> None:
     assert probed(scripted(b"SSH-2.0-x\r\n"), protocol="smtp")[0].recognised == "ssh"
 
 
-def test_close_before_the_greeting() -> None:
+@pytest.mark.parametrize(
+    ("said", "failure"),
+    [(b"", Failure.CLOSED), (b"220 half a gree", Failure.STARTTLS_MALFORMED)],
+    ids=["at once", "inside"],
+)
+def test_close_before_the_end_of_the_greeting(said: bytes, failure: Failure) -> None:
     async def script(peer: Peer) -> None:
+        await peer.say(said)
         await peer.stream.send_eof()
         await peer.silence()
 
     probe, _ = probed(script, protocol="smtp")
-    assert (probe.failure, probe.stage) == (Failure.CLOSED, Stage.STARTTLS)
+    assert (probe.failure, probe.stage, probe.awaited) == (failure, Stage.STARTTLS, "greeting")
+
+
+@pytest.mark.parametrize(
+    ("steps", "awaited", "heard"),
+    [
+        ((b"",), "greeting", None),
+        ((GREETING,), "EHLO", GREETING),
+        ((GREETING, CAPABILITIES), "STARTTLS", GREETING + CAPABILITIES),
+    ],
+)
+def test_silence_in_the_opening_is_noted_with_what_was_waited_for(
+    steps: tuple[bytes, ...], awaited: str, heard: bytes | None
+) -> None:
+    probe, _ = probed(scripted(*steps), protocol="smtp")
+    assert (probe.failure, probe.stage, probe.awaited) == (Failure.SILENT, Stage.STARTTLS, awaited)
+    assert probe.first_bytes == heard
+    assert probe.starttls_seconds is not None
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("protocol", ["smtp", "tls"])
+def test_a_proxy_header_comes_before_all_else(protocol: str, version: int) -> None:
+    heard: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        header = await peer.hear(13)
+        header += await peer.hear(28 - 13) if version == 2 else await peer.line()
+        heard.append(header)
+        if protocol == "smtp":
+            await until_go(peer)
+            await peer.say(GO)
+        await peer.say(flight(await peer.hello()))
+        await peer.silence()
+
+    probe, _ = probed(script, protocol=protocol, proxy=version)
+    assert probe.ok
+    (header,) = heard
+    assert header.startswith(
+        b"PROXY TCP4 127.0.0.1 127.0.0.1 " if version == 1 else b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\1"
+    )
 
 
 @pytest.mark.parametrize("said", [b"", GREETING], ids=["at once", "after the greeting"])

@@ -192,7 +192,10 @@ def test_a_route_is_what_a_datagram_socket_can_connect_by(
         (errno.EHOSTUNREACH, Failure.HOST_UNREACHABLE),
         (errno.ETIMEDOUT, Failure.CONNECT_TIMEOUT),
         (errno.ECONNRESET, Failure.CONNECTION_REFUSED),
-        (errno.EACCES, Failure.CONNECT_ERROR),
+        (errno.EACCES, Failure.HOST_UNREACHABLE),
+        (errno.ENOPROTOOPT, Failure.HOST_UNREACHABLE),
+        (errno.EPROTO, Failure.HOST_UNREACHABLE),
+        (errno.EPERM, Failure.CONNECT_ERROR),
     ],
 )
 def test_errors_of_connecting_become_failures(monkeypatch: pytest.MonkeyPatch, number: int, failure: Failure) -> None:

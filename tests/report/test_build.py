@@ -25,7 +25,7 @@ def test_the_report_of_one_run(nights: list[str], tmp_path: Path) -> None:
     assert failing.endswith(" of 500 targets fail") and found.one("title").text.startswith(failing)
     rows = [row for row in found.elements if row.name == "th" and row.attributes["scope"] == "row"]
     assert made.offered == made.shown < len(rows) and made.csv is None and made.size == output.stat().st_size
-    assert len(found.all("svg")) > 8 and made.drawn
+    assert len(found.all("svg")) > 8 and made.no_charts is None
     assert not found.all("section", id="changes")
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".ndjson") == ["report.html"]
 
@@ -84,9 +84,9 @@ def test_hostile_findings_are_escaped(tmp_path: Path) -> None:
 def test_without_the_drawing_library_there_are_no_charts(
     nights: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing, "available", lambda: False)
+    monkeypatch.setattr(drawing, "why_unavailable", lambda: drawing.MISSING)
     output = tmp_path / "report.html"
-    assert not build(nights[2:], str(output), since=nights[:1]).drawn
+    assert build(nights[2:], str(output), since=nights[:1]).no_charts == drawing.MISSING
     found = check_page(output.read_text("utf-8"))
     assert "pip install 'tlsweep[report]'" in found.one("footer").text
     assert {one.attributes.get("class") for one in found.all("svg")} <= {"meter"}

@@ -9,7 +9,7 @@ import pytest
 from scanner.fleet.stats.run_counts import UnknownColumn
 from scanner.output import read_findings
 from scanner.report import collect as collecting
-from scanner.report.collect import NextToExpire, Picker, collect, owner_column
+from scanner.report.collect import NextToExpire, Picker, collect
 from tests.helpers.hostile import hostile_finding, misshapen
 from tests.report.conftest import finding, write
 
@@ -25,15 +25,13 @@ def test_the_counts_are_those_of_the_statistics(nights: list[str]) -> None:
 @pytest.mark.parametrize(
     ("tags", "column"),
     [
-        ({"owner": "x"}, "owner"),
         ({"site": "x"}, None),
-        ({"Service Owner": "x", "team": "y"}, "Service Owner"),
         ({"Team": "x", "OWNER": "y"}, "OWNER"),
         ({}, None),
     ],
 )
-def test_the_owners_column(tags: dict[str, str], column: str | None) -> None:
-    assert owner_column([finding(tags={}), finding(tags=tags)]) == column
+def test_the_owners_column(tags: dict[str, str], column: str | None, tmp_path: Path) -> None:
+    assert collect([write(tmp_path / "f.ndjson", [finding(tags={}), finding(tags=tags)])]).owner == column
 
 
 def test_the_owner_column_can_be_given(tmp_path: Path) -> None:

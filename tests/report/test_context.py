@@ -22,7 +22,7 @@ def test_the_template_gets_all_that_it_prints(nights: list[str]) -> None:
         "estate",
         "findings",
     ]
-    assert all(context["charts"].values()) and context["drawn"]
+    assert all(context["charts"].values()) and context["no_charts"] is None
     assert context["sources"] == ["night2.ndjson", "standard input"] and context["beside"] == "all.csv"
     assert context["since"] == "2026-11-03 02:00 UTC" and context["when"] == "2026-11-04 02:00 UTC"
     assert context["nights"][0]["label"] == "2026-11-02 02:00 UTC"
@@ -31,7 +31,7 @@ def test_the_template_gets_all_that_it_prints(nights: list[str]) -> None:
 
 
 def test_without_the_drawing_library_the_charts_are_none(nights: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "available", lambda: False)
+    monkeypatch.setattr(drawing, "why_unavailable", lambda: "none")
     context = context_of(collect(nights[:1]), None, nights[:1], left_out=0, csv_path=None)
-    assert not context["drawn"] and not any(context["charts"].values())
+    assert context["no_charts"] == "none" and not any(context["charts"].values())
     assert context["since"] is None and context["nights"] == [] and context["beside"] is None

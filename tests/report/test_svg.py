@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from scanner.report.svg import DrawingError, available, cleaned, draw
+from scanner.report import svg as drawing
+from scanner.report.svg import DrawingError, cleaned, draw, why_unavailable
 from scanner.text import printable
 from tests.helpers.hostile import TEXTS
 
@@ -15,7 +16,17 @@ HEAD = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="20" viewBox="
 
 
 def test_the_drawing_library_is_installed() -> None:
-    assert available()
+    assert why_unavailable() is None
+
+
+def test_the_library_is_not_called_where_it_would_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("mmap.mmap", refuse)
+    assert why_unavailable() == drawing.FORBIDDEN
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert why_unavailable() == drawing.MISSING
 
 
 def test_only_shapes_and_words_are_left() -> None:

@@ -128,6 +128,33 @@ MODERN_SERVERS: Final = (
         offer="everything",
         expected=_tls13("no-shared-group", group="ffdhe8192", retry=True),
     ),
+    *(
+        ServerSpec(
+            id=f"newest-openssl-{group.lower()}",
+            software="newest-openssl",
+            groups=group,
+            offer="everything",
+            expected=_tls13("no-shared-group", group=group, retry=True),
+        )
+        for group in (
+            "MLKEM768",
+            "MLKEM1024",
+            "SecP256r1MLKEM768",
+            "SecP384r1MLKEM1024",
+            "brainpoolP256r1tls13",
+            "brainpoolP512r1tls13",
+        )
+    ),
+    *(
+        ServerSpec(
+            id=f"newest-openssl-{key}",
+            software="newest-openssl",
+            key=key,
+            offer="everything",
+            expected=_tls13("no-shared-signature-scheme", group="X25519MLKEM768"),
+        )
+        for key in ("ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
+    ),
     ServerSpec(id="openssl-tls12-staple", software="openssl", versions=_ONLY_12, staple=True, expected=_tls12()),
     # A flight of many records: 512 bytes of plaintext is the smallest fragment that OpenSSL sends.
     ServerSpec(
@@ -160,7 +187,7 @@ MODERN_SERVERS: Final = (
     ServerSpec(id="nginx-tls13-chain-of-seven", software="nginx", intermediates=6, expected=_tls13()),
     # Firefox follows six intermediates.
     ServerSpec(
-        id="nginx-tls13-chain-of-nine", software="nginx", intermediates=8, expected=_tls13("path-length-exceeded")
+        id="nginx-tls13-chain-of-nine", software="nginx", intermediates=8, expected=_tls13("too-many-certificates")
     ),
     ServerSpec(id="openssl-tls13-asks", software="openssl", client_auth="optional", expected=_tls13(ASKS)),
     ServerSpec(id="nginx-tls13-asks", software="nginx", client_auth="optional", expected=_tls13(ASKS)),
@@ -182,6 +209,20 @@ MODERN_SERVERS: Final = (
         key="rsa:2048",
         staple=True,
         expected=_tls12(),
+    ),
+    ServerSpec(
+        id="gnutls-tls12-legacy-renegotiation",
+        software="gnutls",
+        versions=_ONLY_12,
+        ciphers="%DISABLE_SAFE_RENEGOTIATION",
+        expected=_tls12("legacy-renegotiation"),
+    ),
+    ServerSpec(
+        id="openssl-tls12-warns-of-name",
+        software="openssl",
+        versions=_ONLY_12,
+        warns_of_name=True,
+        expected=_tls12("sni-unrecognized"),
     ),
     ServerSpec(
         id="gnutls-tls12-asks", software="gnutls", versions=_ONLY_12, client_auth="optional", expected=_tls12(ASKS)
@@ -282,6 +323,26 @@ LEGACY_SERVERS: Final = (
         id="openssl-tls12-null", software="openssl", versions=_ONLY_12, key="rsa:2048",
         ciphers="NULL-SHA256:@SECLEVEL=0", offer="all-suites",
         expected=_tls12("no-shared-cipher", cipher="TLS_RSA_WITH_NULL_SHA256"),
+    ),
+)  # fmt: skip
+
+# Servers without a certificate, by their suites or for want of one: Postfix with `smtpd_tls_cert_file = none` is another.
+ANONYMOUS_SERVERS: Final = (
+    ServerSpec(
+        id="openssl-tls12-anonymous", software="openssl", versions=_ONLY_12, ciphers="aNULL:@SECLEVEL=0",
+        expected=_tls12("no-shared-cipher"),
+    ),
+    ServerSpec(
+        id="openssl-tls12-anonymous-dhe", software="openssl", versions=_ONLY_12, ciphers="ADH-AES128-SHA:@SECLEVEL=0",
+        expected=_tls12("no-shared-cipher"),
+    ),
+    ServerSpec(
+        id="openssl-tls10-anonymous", software="openssl", versions=("TLSv1.0",), ciphers="AECDH-AES128-SHA:@SECLEVEL=0",
+        expected=Expected(version="TLSv1.0", codes=("legacy-version-only", "no-shared-cipher")),
+    ),
+    ServerSpec(
+        id="gnutls-tls12-anonymous", software="gnutls", versions=_ONLY_12, ciphers="-KX-ALL:+ANON-ECDH",
+        expected=_tls12("no-shared-cipher"),
     ),
 )  # fmt: skip
 

@@ -80,8 +80,33 @@ class Asking:
         )
 
 
+def _redis(site: Site, authorities: Path, version: Version, mode: ClientAuth) -> list[list[str]]:
+    demand = "yes" if mode == "required" else "optional"
+    run = ["redis-server", "--port", "0", "--tls-port", str(site.port), "--bind", site.address, "--save", ""]
+    run += ["--tls-cert-file", str(site.path("chain.pem")), "--tls-key-file", str(site.path("key.pem"))]
+    run += ["--tls-ca-cert-file", str(_authorities(site, authorities)), "--tls-auth-clients", demand]
+    return [[*run, "--tls-protocols", version, "--dir", str(site.directory)]]
+
+
+def _mosquitto(site: Site, authorities: Path, version: Version, mode: ClientAuth) -> list[list[str]]:
+    config = site.write(
+        "mosquitto.conf",
+        f"per_listener_settings true\nlistener {site.port} {site.address}\nallow_anonymous true\n"
+        f"certfile {site.path('chain.pem')}\nkeyfile {site.path('key.pem')}\ncafile {_authorities(site, authorities)}\n"
+        f"require_certificate true\ntls_version {version.lower()}\n",
+    )
+    return [["mosquitto", "-c", str(config)]]
+
+
+# Brokers and databases that speak neither HTTP nor a protocol with STARTTLS: their rows are of the protocol ``tls``.
+_OTHER_SERVICES: Final = (
+    Service("tls", "redis", ("redis-server",), "redis-server", lambda site: []),
+    Service("tls", "mosquitto", ("mosquitto",), "mosquitto", lambda site: []),
+)
+
+
 def _usual(software: str) -> Service:
-    return next(service for service in SERVICES if service.software == software)
+    return next(service for service in (*SERVICES, *_OTHER_SERVICES) if service.software == software)
 
 
 def _authorities(site: Site, authorities: Path) -> Path:
@@ -132,8 +157,15 @@ def _vsftpd(site: Site, authorities: Path, version: Version, mode: ClientAuth) -
     return command
 
 
+# Both hang up on HTTP
+NOT_HTTP: Final = (
+    *(Asking("redis", version, "required", REQUIRED, _redis) for version in _VERSIONS),
+    *(Asking("redis", version, "optional", OPTIONAL, _redis) for version in _VERSIONS),
+    *(Asking("mosquitto", version, "required", REQUIRED, _mosquitto) for version in _VERSIONS),
+)
 #: Servers of other protocols
 OTHERS: Final = (
+    *NOT_HTTP,
     *(Asking("postgresql", version, "required", BEHIND, _postgres) for version in _VERSIONS),
     *(Asking("postgresql", version, "optional", OPTIONAL, _postgres) for version in _VERSIONS),
     *(Asking("postfix", version, "required", BEHIND, _postfix) for version in _VERSIONS),

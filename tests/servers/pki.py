@@ -16,7 +16,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -33,6 +33,9 @@ PrivateKey = (
     | ed25519.Ed25519PrivateKey
     | ed448.Ed448PrivateKey
     | dsa.DSAPrivateKey
+    | mldsa.MLDSA44PrivateKey
+    | mldsa.MLDSA65PrivateKey
+    | mldsa.MLDSA87PrivateKey
 )
 
 CURVES: Final[dict[str, ec.EllipticCurve]] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
@@ -41,7 +44,7 @@ PASSWORD: Final = "loopback"
 
 
 def new_key(kind: str) -> PrivateKey:
-    """Generate a key of a kind as in findings: ``rsa:2048``, ``ec:P-256``, ``ed25519``, ``ed448``, ``dsa:2048``."""
+    """Generate a key of a kind as in findings: ``rsa:2048``, ``ec:P-256``, ``ed25519``, ``ed448``, ``dsa:2048``, ``ml-dsa-65``."""
     family, _, parameter = kind.partition(":")
     match family:
         case "rsa":
@@ -54,6 +57,12 @@ def new_key(kind: str) -> PrivateKey:
             return ed448.Ed448PrivateKey.generate()
         case "dsa":
             return dsa.generate_private_key(int(parameter))
+        case "ml-dsa-44":
+            return mldsa.MLDSA44PrivateKey.generate()
+        case "ml-dsa-65":
+            return mldsa.MLDSA65PrivateKey.generate()
+        case "ml-dsa-87":
+            return mldsa.MLDSA87PrivateKey.generate()
     raise ValueError(f"no such kind of key: {kind}")
 
 
@@ -140,6 +149,7 @@ class Credential:
 
     def pkcs12(self, nickname: str) -> bytes:
         assert self.key is not None, "only keys that cryptography has made"
+        assert not isinstance(self.key, mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey)
         return pkcs12.serialize_key_and_certificates(
             nickname.encode(),
             self.key,

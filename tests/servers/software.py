@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,9 @@ def openssl(order: Order) -> list[str]:
         command += ["-status_file", str(order.staple())]
     if spec.alpn:
         command += ["-alpn", spec.alpn]
+    if spec.warns_of_name:  # which knows one name alone, and that is not the one that is asked for
+        other = ["-cert2", str(order.leaf()), "-key2", str(order.key())]
+        command += ["-servername", "other.servers.test", *other]
     if spec.max_fragment:
         command += ["-max_send_frag", str(spec.max_fragment)]
     if spec.client_auth != "none":
@@ -190,7 +194,14 @@ def apache(order: Order) -> list[str]:
         f"PidFile {order.directory}/httpd.pid",
         *(
             f"LoadModule {name}_module {APACHE_MODULES}/mod_{name}.so"
-            for name in ("mpm_event", "authz_core", "ssl", "alias", *(("http2",) if spec.alpn == "h2" else ()))
+            for name in (
+                "mpm_event",
+                "authz_core",
+                "ssl",
+                "alias",
+                "status",
+                *(("http2",) if spec.alpn == "h2" else ()),
+            )
         ),
         # As root, Apache switches to another user; otherwise it cannot.
         *(("User www-data", "Group www-data") if os.geteuid() == 0 else ()),
@@ -210,7 +221,15 @@ def apache(order: Order) -> list[str]:
         lines.append(f"SSLOpenSSLConfCmd Groups {spec.groups}")
     if spec.alpn:
         lines.append(f"Protocols {spec.alpn} http/1.1")
-    if spec.client_auth != "none":
+    if spec.client_auth.startswith("by-path"):
+        demand = "require" if spec.client_auth == "by-path" else "optional"
+        # a page that needs no file, since Apache may not be allowed to read those of the test
+        lines[lines.index("Redirect 204 /")] = (
+            f"DocumentRoot {APACHE_MODULES}\n<Location />\nSSLVerifyClient {demand}\nSSLVerifyDepth 3\n"
+            "Require all granted\nSetHandler server-status\n</Location>"
+        )
+        lines.append(f"SSLCACertificateFile {order.authorities}")
+    elif spec.client_auth != "none":
         modes = {"required": "require", "optional-no-ca": "optional_no_ca"}
         lines += [
             f"SSLVerifyClient {modes.get(spec.client_auth, 'optional')}",
@@ -277,6 +296,16 @@ def stunnel(order: Order) -> list[str]:
     return ["stunnel", str(order.write("stunnel.conf", "\n".join(lines) + "\n"))]
 
 
+def newest_openssl(order: Order) -> list[str]:
+    settings = {"Groups": order.spec.groups}
+    lines = [f"{name} = {value}" for name, value in settings.items() if value]
+    sections = ["openssl_conf = all", "[all]", "ssl_conf = ssl", "[ssl]", "system_default = default", "[default]"]
+    config = order.write("openssl.cnf", "\n".join([*sections, *lines, ""]))
+    program = Path(__file__).with_name("newest_openssl.py")
+    server = [order.address, str(order.port), str(order.chain()), str(order.key()), str(config)]
+    return [sys.executable, str(program), *server]
+
+
 COMMANDS: Final[dict[Software, Callable[[Order], list[str]]]] = {
     "nginx": nginx,
     "openssl": openssl,
@@ -285,6 +314,7 @@ COMMANDS: Final[dict[Software, Callable[[Order], list[str]]]] = {
     "apache": apache,
     "nss": nss,
     "stunnel": stunnel,
+    "newest-openssl": newest_openssl,
 }
 # Software -> the programs that it needs, and their Debian package
 NEEDS: Final[dict[Software, tuple[tuple[str, ...], str]]] = {
@@ -295,6 +325,7 @@ NEEDS: Final[dict[Software, tuple[tuple[str, ...], str]]] = {
     "apache": (("apache2",), "apache2-bin"),
     "nss": (("selfserv", "certutil", "pk12util"), "libnss3-tools"),
     "stunnel": (("stunnel",), "stunnel4"),
+    "newest-openssl": ((), ""),
 }
 # These can only listen on all addresses of the machine, so their port is one that is free on all.
 LISTENS_EVERYWHERE: Final[frozenset[Software]] = frozenset({"gnutls", "nss"})

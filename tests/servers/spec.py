@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Software = Literal["nginx", "openssl", "gnutls", "haproxy", "apache", "nss", "stunnel"]
+Software = Literal["nginx", "openssl", "gnutls", "haproxy", "apache", "nss", "stunnel", "newest-openssl"]
 Version = Literal["SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
-# "optional-no-ca" accepts certificates of any CA; "behind" lets any client complete TLS, but refuses it in the service
-ClientAuth = Literal["none", "optional", "optional-no-ca", "required", "behind"]
+# "optional-no-ca" accepts certificates of any CA; "behind" lets any client complete TLS, but refuses it in the service; "by-path"
+# and "by-path-optional" ask only when a page is requested, by renegotiation or after the handshake
+ClientAuth = Literal["none", "optional", "optional-no-ca", "required", "behind", "by-path", "by-path-optional"]
 
 MODERN: tuple[Version, ...] = ("TLSv1.2", "TLSv1.3")
 
@@ -51,6 +52,8 @@ class ServerSpec:
     # The staple: "good", "revoked", "expired", or for "another" certificate
     stapled: str = "good"
     alpn: str | None = None
+    # Sends the alert unrecognized_name as a warning, and goes on (openssl up to TLS 1.2)
+    warns_of_name: bool = False
     # The most bytes of plaintext in a record (openssl only)
     max_fragment: int | None = None
     offer: str = "modern"

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tests.helpers.process_trees import descendants, is_running, send
 from tests.servers.pki import Credential
@@ -55,6 +55,7 @@ class Service:
     """One software for one protocol. ``command`` writes the configuration and returns the commands; the last one stays.
 
     ``user`` runs it if the tests run as root; ``root`` means that it can only run as root.
+    ``ready`` is in its log once it serves clients, where that is later than it listens.
     """
 
     protocol: str
@@ -64,6 +65,7 @@ class Service:
     command: Callable[[Site], list[list[str]]]
     user: str | None = "nobody"
     root: bool = False
+    ready: bytes = b""
 
     @property
     def id(self) -> str:
@@ -243,7 +245,9 @@ SERVICES: Final = (
     Service("xmpp", "prosody", ("prosody",), "prosody", _prosody),
     Service("xmpp-server", "prosody", ("prosody",), "prosody", _prosody),
     Service("irc", "inspircd", ("inspircd",), "inspircd", _inspircd),
-    Service("postgres", "postgresql", ("postgres", "initdb"), "postgresql", _postgres),
+    Service(
+        "postgres", "postgresql", ("postgres", "initdb"), "postgresql", _postgres, ready=b"ready to accept connections"
+    ),
     Service("mysql", "mariadb", ("mariadbd",), "mariadb-server-core", _mariadb),
 )
 
@@ -300,7 +304,7 @@ def _started(service: Service, site: Site, credential: Credential) -> Iterator[N
             start_new_session=True,
         )
         try:
-            if not _listens(site, process):
+            if not _listens(site, process) or not _is_ready(service, process, log):
                 log.seek(0)
                 raise AssertionError(f"{service.id} does not listen:\n{log.read()[-4000:].decode('utf-8', 'replace')}")
             yield
@@ -317,6 +321,15 @@ def _listens(site: Site, process: subprocess.Popen[bytes]) -> bool:
             time.sleep(0.02)
         else:
             return True
+    return False
+
+
+def _is_ready(service: Service, process: subprocess.Popen[bytes], log: IO[bytes]) -> bool:
+    deadline = time.monotonic() + START_TIMEOUT
+    while process.poll() is None and time.monotonic() < deadline:
+        if service.ready in os.pread(log.fileno(), 1 << 20, 0):  # the file's position is the server's
+            return True
+        time.sleep(0.02)
     return False
 
 

@@ -250,12 +250,43 @@ def test_enumerate_asks_healthy_servers_for_their_clock(farm: Farm) -> None:
     assert [host for host, codes in seen.codes().items() if "remote-clock-wrong" in codes] == [off.name]
 
 
+def estate(count: int, **changes: Any) -> list[Site]:
+    """Return sites of one domain, each on its own address."""
+    found = []
+    for number in range(count):
+        address = address_of(number)
+        found.append(Site(f"www{number}.clock.test", address, free_port(address), **changes))
+    return found
+
+
+@pytest.mark.parametrize(("shift", "direction", "workers"), [(400 * DAY, "ahead", 2), (-45 * DAY, "behind", 1)])
+def test_an_estate_of_one_domain_contradicts_our_clock(farm: Farm, shift: int, direction: str, workers: int) -> None:
+    """All its certificates seem out of their time, and all its servers agree on another: both readings are given."""
+    found = estate(7)
+    farm.start(found)
+    seen = scan(farm, found, shift=shift, options=["--workers", str(workers)])
+    assert seen.codes() == {site.name: ["local-clock-wrong"] for site in found}
+    told = seen.evidence(found[0].name, "local-clock-wrong")
+    assert (told["direction"], told["servers"]) == (direction, 7)
+    assert abs(told["offset_seconds"] + shift) <= 5
+    summary = seen.findings[found[0].name]["diagnoses"][0]["summary"]
+    assert summary.startswith("Either the clock of the machine that scanned") and "7 servers" in summary
+    assert seen.errors.count("THE CLOCK OF THIS MACHINE, OR OF ALL SERVERS, IS WRONG") == 1
+
+
+def test_an_estate_with_a_stale_clock_is_contradicted_by_a_fresh_certificate(farm: Farm) -> None:
+    """Six servers live in the past with expired certificates. A seventh has a certificate that began after their present."""
+    stale = estate(6, begins=-500 * DAY, ends=-300 * DAY, clock=-400 * DAY)
+    fresh = Site("new.clock.test", address_of(6), free_port(address_of(6)))
+    farm.start([*stale, fresh])
+    seen = scan(farm, [*stale, fresh])
+    assert seen.codes() == {**{site.name: ["certificate-expired"] for site in stale}, fresh.name: []}
+    assert "CLOCK" not in seen.errors
+
+
 def test_hosts_of_one_domain_prove_nothing_about_our_clock(farm: Farm) -> None:
     """Five hosts of one organisation have wrong clocks, and ours is right."""
-    found = []
-    for number in range(5):
-        address = address_of(number)
-        found.append(Site(f"www{number}.clock.test", address, free_port(address), ends=-DAY, clock=7200))
+    found = estate(5, ends=-DAY, clock=7200)
     farm.start(found)
     seen = scan(farm, found)
     assert set(map(tuple, seen.codes().values())) == {("certificate-expired",)}

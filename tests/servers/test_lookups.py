@@ -315,3 +315,73 @@ def test_each_url_is_fetched_once_and_not_again_by_the_next_run(place: Place, tm
     assert len(place.asked()) == before + 2
     scanned(leaf, tmp_path)
     assert len(place.asked()) == before + 4
+
+
+# --- a CA that is renewed while answers are kept ---------------------------------------------------
+
+NEW_KEY: Final = pki.authority("CertificateLookups CA", ROOT, private=pki.key("renewed CA"), **_dates(1000))
+EXPIRED: Final = pki.authority("CertificateLookups CA", ROOT, private=CA.private, **_dates(-1))
+UNRELATED: Final = pki.authority("Another CA", ROOT, **_dates(1000))
+
+
+def _publish(place: Place, path: str, content: bytes) -> None:
+    (place.directory / "www" / path).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        pytest.param(CA, NEW_KEY, id="a new key"),
+        pytest.param(EXPIRED, CA, id="the same key, longer valid"),
+        pytest.param(UNRELATED, CA, id="another CA was there"),
+    ],
+)
+def test_a_kept_issuer_that_does_not_help_is_fetched_again(
+    before: Issued, now: Issued, place: Place, tmp_path: Path
+) -> None:
+    """An earlier run has kept what was at the address. The CA is renewed, and the server that needs it is incomplete, no more."""
+    url, cache, asked = place.url("renewed.cer"), tmp_path / "cache", len(place.asked())
+    access = [authority_info_access(issuers=[url])]
+    _publish(place, "renewed.cer", before.der)
+    scanned(pki.certificate("old.example", issuer=before, extra=access, **_dates(60)), tmp_path, cache=cache)
+    _publish(place, "renewed.cer", now.der)
+    leaf = pki.certificate("new.example", issuer=now, extra=access, **_dates(60))
+    found = scanned(leaf, tmp_path, count=5, cache=cache)
+    assert codes(found) == ["intermediate-not-sent"]
+    assert place.asked()[asked:] == ["/renewed.cer"] * 2
+    assert codes(scanned(leaf, tmp_path, cache=cache)) == ["intermediate-not-sent"]
+    assert place.asked()[asked:] == ["/renewed.cer"] * 2  # the new one is kept in its place
+
+
+def test_a_kept_issuer_that_helps_is_not_fetched_again(place: Place, tmp_path: Path) -> None:
+    leaf, asked = place.leaf("kept.example", serial=0x2004, aia="ca.cer"), len(place.asked())
+    for _ in range(3):
+        assert codes(scanned(leaf, tmp_path, cache=tmp_path / "cache")) == ["intermediate-not-sent"]
+    assert place.asked()[asked:] == ["/ca.cer"]
+
+
+def test_an_address_that_is_gone_by_now_is_reported(place: Place, tmp_path: Path) -> None:
+    access = [authority_info_access(issuers=[place.url("gone-now.cer")])]
+    _publish(place, "gone-now.cer", CA.der)
+    scanned(pki.certificate("old.example", issuer=CA, extra=access, **_dates(60)), tmp_path, cache=tmp_path / "cache")
+    (place.directory / "www" / "gone-now.cer").unlink()
+    leaf = pki.certificate("new.example", issuer=NEW_KEY, extra=access, **_dates(60))
+    found = scanned(leaf, tmp_path, count=3, cache=tmp_path / "cache")
+    assert codes(found) == ["intermediate-unobtainable"]
+    assert "HTTP status 404" in found["diagnoses"][0]["evidence"]["answers"][0]["error"]
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_a_kept_list_of_the_old_key_is_fetched_again(revoked: bool, place: Place, tmp_path: Path) -> None:
+    """The list at the old address is signed by the new key now."""
+    times: dict[str, Any] = {"this_update": NOW - 3600, "next_update": NOW + DAY}
+    points, asked = [revocation.points(place.url("renewed.crl"))], len(place.asked())
+    leaf = pki.certificate("old.example", issuer=CA, serial=0x4001, extra=points, **_dates(60))
+    new = pki.certificate("new.example", issuer=NEW_KEY, serial=0x4002, extra=points, **_dates(60))
+    _publish(place, "renewed.crl", revocation.crl(CA, **times))
+    assert codes(scanned(leaf, tmp_path, CA, cache=tmp_path / "cache")) == []
+    entries = [revocation.entry(0x4002, revoked_at=NOW - DAY)] if revoked else []
+    _publish(place, "renewed.crl", revocation.crl(NEW_KEY, *entries, **times))
+    found = scanned(new, tmp_path, NEW_KEY, count=5, cache=tmp_path / "cache")
+    assert codes(found) == (["revoked-crl"] if revoked else [])
+    assert place.asked()[asked:] == ["/renewed.crl"] * 2

@@ -12,10 +12,16 @@ from scanner.model.evidence import Target
 from scanner.model.findings import Finding
 from scanner.run.inputs import RunInputs
 from tests.helpers.loopback_scan import scan_rows
-from tests.servers.catalogue import CLOSED_SERVERS, LEGACY_SERVERS, MODERN_SERVERS, STAPLING_SERVERS
+from tests.servers.catalogue import (
+    ANONYMOUS_SERVERS,
+    CLOSED_SERVERS,
+    LEGACY_SERVERS,
+    MODERN_SERVERS,
+    STAPLING_SERVERS,
+)
 from tests.servers.conftest import Start
 from tests.servers.running import Server
-from tests.servers.spec import ServerSpec
+from tests.servers.spec import Expected, ServerSpec
 
 # The servers share one address, so pacing per address would only slow this down.
 CONFIG = ScanConfig(rate_per_address=None, timeout=20, retries=0)
@@ -46,6 +52,26 @@ def test_findings_have_exactly_the_expected_codes(spec: ServerSpec, start: Start
     if spec in MODERN_SERVERS:
         assert endpoint["version"] == spec.expected.version
         assert all(verdict["trusted"] for verdict in endpoint["trust"].values())
+
+
+@pytest.mark.parametrize("spec", ANONYMOUS_SERVERS, ids=lambda spec: spec.id)
+def test_anonymous_suites_alone_are_no_shared_cipher(spec: ServerSpec, start: Start) -> None:
+    (finding,) = scan([start(spec)])
+
+    assert codes(finding) == set(spec.expected.codes), finding["diagnoses"]
+    said = next(each for each in finding["diagnoses"] if each["code"] == "no-shared-cipher")
+    assert "in which no certificate proves who the server is" in said["summary"] and "anonymous" in said["remedy"]
+    assert "ok" not in finding["clients"].values()
+
+
+@pytest.mark.parametrize("group", ["MLKEM512", "curveSM2"])
+def test_a_group_of_which_no_share_can_be_made_here_is_named(group: str, start: Start) -> None:
+    """The server asks for a share in it, which is as far as the handshake comes."""
+    expected = Expected(version="TLSv1.3")
+    (finding,) = scan([start(ServerSpec(id=group, software="newest-openssl", groups=group, expected=expected))])
+
+    assert [(each["code"], each["evidence"]["group"]) for each in finding["diagnoses"]] == [("no-shared-group", group)]
+    assert finding["outcome"] == "fail"
 
 
 @pytest.mark.parametrize("spec", CLOSED_SERVERS, ids=lambda spec: spec.id)

@@ -79,7 +79,10 @@ def scanned(script: Callable[[int], Script], answers: dict[str, bytes], director
 
 def check_stands(finding: Finding, cause: str, code: str) -> None:
     """Check that the finding fails for its own reason and is complete."""
-    assert (finding["outcome"], finding["cause"], codes(finding)[0]) == ("fail", cause, code), finding.get("error")
+    # the scripted server never comes to the end of a handshake, which shows where an answer over HTTP is wanted
+    of_certificates = [each for each in finding["diagnoses"] if each["code"] != "closed-during-handshake"]
+    first = of_certificates[0]
+    assert (finding["outcome"], first["cause"], first["code"]) == ("fail", cause, code), finding.get("error")
     assert "error" not in finding
     assert {"any", code, cause} <= words_of(finding)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.starttls import Malformed, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NotOffered, Ready, Refused, SessionRefused
 from tests.starttls.playbook import play
 
 GREETING = ("S", b"220-Welcome\r\n  220 is not the end here\r\n220 ready\r\n")
@@ -26,13 +26,17 @@ def test_auth_tls_is_not_known(words: str) -> None:
     assert play("ftp", GREETING, AUTH, ("S", words.encode() + b"\r\n")) == NotOffered(words)
 
 
-@pytest.mark.parametrize("words", ["431 no certificate", "534 policy", "421 gone"])
+@pytest.mark.parametrize("words", ["431 no certificate", "534 policy"])
 def test_refused(words: str) -> None:
     assert play("ftp", GREETING, AUTH, ("S", words.encode() + b"\r\n")) == Refused(words)
 
 
 def test_a_refusing_greeting() -> None:
-    assert play("ftp", ("S", b"421 Too many connections\r\n")) == Refused("421 Too many connections")
+    assert play("ftp", ("S", b"421 Too many connections\r\n")) == SessionRefused("421 Too many connections")
+
+
+def test_a_server_that_closes_instead_of_an_answer_refuses_the_session() -> None:
+    assert play("ftp", GREETING, AUTH, ("S", b"421 gone\r\n")) == SessionRefused("421 gone")
 
 
 def test_another_protocol() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.starttls import Malformed, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NotOffered, Ready, Refused, SessionRefused
 from tests.starttls.playbook import play
 
 GREETING = ("S", b"* OK [CAPABILITY IMAP4rev1 ID] Dovecot ready.\r\n")
@@ -29,8 +29,11 @@ def test_not_advertised() -> None:
 
 
 def test_refused() -> None:
-    assert play("imap", ("S", b"* BYE overloaded\r\n")) == Refused("* BYE overloaded")
-    assert play("imap", GREETING, ASK, ("S", b"* BYE shutting down\r\n")) == Refused("* BYE shutting down")
+    assert play("imap", ("S", b"* BYE overloaded\r\n")) == SessionRefused("* BYE overloaded")
+    assert play("imap", GREETING, ASK, ("S", b"* BYE shutting down\r\n")) == SessionRefused("* BYE shutting down")
+    assert play("imap", GREETING, ASK, ("S", b"c1 NO [UNAVAILABLE] later\r\n")) == SessionRefused(
+        "c1 NO [UNAVAILABLE] later"
+    )
     assert play("imap", GREETING, ASK, LISTED, STARTTLS, ("S", b"c2 NO no key\r\n")) == Refused("c2 NO no key")
     assert play("imap", GREETING, ASK, LISTED, STARTTLS, ("S", b"c2 BAD no\r\n")) == Refused("c2 BAD no")
 

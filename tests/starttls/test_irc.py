@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.starttls import Malformed, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NotOffered, Ready, Refused, SessionRefused
 from tests.starttls.playbook import play
 
 OPENING = ("C", b"CAP LS 302\r\nLUSERS\r\n")
@@ -45,7 +45,7 @@ def test_refused() -> None:
         "ERROR :Closing Link: bye",
     ):
         assert play("irc", OPENING, LISTED, STARTTLS, NOT_REGISTERED, ("S", said.encode() + b"\r\n")) == Refused(said)
-    assert play("irc", OPENING, ("S", b"\r\nERROR :Closing Link: throttled\r\n")) == Refused(
+    assert play("irc", OPENING, ("S", b"\r\nERROR :Closing Link: throttled\r\n")) == SessionRefused(
         "ERROR :Closing Link: throttled"
     )
 

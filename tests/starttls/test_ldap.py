@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.starttls import Malformed, NeedData, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NeedData, NotOffered, Ready, Refused, SessionRefused
 from tests.starttls.playbook import answer, play
 
 REQUEST = ("C", bytes.fromhex("301d02010177188016") + b"1.3.6.1.4.1.1466.20037")
@@ -47,7 +47,9 @@ def test_refused() -> None:
 
 
 def test_notice_of_disconnection() -> None:
-    assert play("ldap", REQUEST, ("S", response(52, b"going down", message=0))) == Refused("52 unavailable: going down")
+    assert play("ldap", REQUEST, ("S", response(52, b"going down", message=0))) == SessionRefused(
+        "52 unavailable: going down"
+    )
 
 
 def test_another_protocol() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.starttls import Malformed, NotOffered, Outcome, Ready, Refused
+from scanner.starttls import Malformed, NotOffered, Outcome, Ready, SessionRefused
 from tests.starttls.playbook import cut, opened, play
 
 REQUEST = ("C", bytes.fromhex("1201001a00000100 00000b0006 0100110001 ff 000000000000 01"))
@@ -32,7 +32,7 @@ def test_error() -> None:
     token = (
         b"\xaa\x20\x00" + (17809).to_bytes(4, "little") + b"\x01\x14" + (len(text) // 2).to_bytes(2, "little") + text
     )
-    assert play("mssql", REQUEST, ("S", packet(token))) == Refused("17809 no room")
+    assert play("mssql", REQUEST, ("S", packet(token))) == SessionRefused("17809 no room")
 
 
 @pytest.mark.parametrize(

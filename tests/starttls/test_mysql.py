@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.starttls import Malformed, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NotOffered, Ready, SessionRefused
 from tests.starttls.playbook import answer, play
 
 SSL_REQUEST = ("C", bytes.fromhex("20000001 008a0000 00000001 2d") + bytes(23))
@@ -28,9 +28,9 @@ def test_not_offered() -> None:
 
 def test_errors() -> None:
     said = packet(b"\xff\x69\x04Host '192.0.2.7' is blocked")
-    assert play("mysql", ("S", said)) == Refused("1129 Host '192.0.2.7' is blocked")
+    assert play("mysql", ("S", said)) == SessionRefused("1129 Host '192.0.2.7' is blocked")
     said = packet(b"\xff\x10\x04#08004Too many connections")
-    assert play("mysql", ("S", said)) == Refused("1040 Too many connections")
+    assert play("mysql", ("S", said)) == SessionRefused("1040 Too many connections")
 
 
 def test_another_protocol() -> None:

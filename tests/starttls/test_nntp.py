@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.starttls import Malformed, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NotOffered, Ready, Refused, SessionRefused
 from tests.starttls.playbook import play
 
 GREETING = ("S", b"200 news.example InterNetNews ready\r\n")
@@ -27,8 +27,8 @@ def test_not_advertised() -> None:
 
 
 def test_refused() -> None:
-    assert play("nntp", ("S", b"502 Access denied\r\n")) == Refused("502 Access denied")
-    assert play("nntp", GREETING, CAPABILITIES, ("S", b"400 going down\r\n")) == Refused("400 going down")
+    assert play("nntp", ("S", b"502 Access denied\r\n")) == SessionRefused("502 Access denied")
+    assert play("nntp", GREETING, CAPABILITIES, ("S", b"400 going down\r\n")) == SessionRefused("400 going down")
     assert play("nntp", GREETING, CAPABILITIES, LISTED, STARTTLS, ("S", b"580 no\r\n")) == Refused("580 no")
 
 

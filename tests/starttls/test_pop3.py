@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.starttls import Malformed, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NotOffered, Ready, Refused, SessionRefused
 from tests.starttls.playbook import play
 
 GREETING = ("S", b"+OK ready <1.2@a.example>\r\n")
@@ -25,7 +25,7 @@ def test_not_advertised() -> None:
 
 
 def test_refused() -> None:
-    assert play("pop3", ("S", b"-ERR [SYS/TEMP] busy\r\n")) == Refused("-ERR [SYS/TEMP] busy")
+    assert play("pop3", ("S", b"-ERR [SYS/TEMP] busy\r\n")) == SessionRefused("-ERR [SYS/TEMP] busy")
     assert play("pop3", GREETING, CAPA, LISTED, STLS, ("S", b"-ERR no key\r\n")) == Refused("-ERR no key")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.starttls import Malformed, NeedData, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NeedData, NotOffered, Ready, SessionRefused
 from tests.starttls.playbook import answer, opened, play
 
 REQUEST = ("C", bytes.fromhex("0000000804d2162f"))
@@ -28,9 +28,9 @@ def test_bytes_after_the_answer_are_left_over() -> None:
 
 def test_errors() -> None:
     said = error(b"SFATAL", b"VFATAL", b"C53300", b"Msorry, too many clients already", b"Fproc.c")
-    assert play("postgres", REQUEST, ("S", said)) == Refused("FATAL 53300 sorry, too many clients already")
+    assert play("postgres", REQUEST, ("S", said)) == SessionRefused("FATAL 53300 sorry, too many clients already")
     said = b"EFATAL:  could not fork new process\n\0"
-    assert play("postgres", REQUEST, ("S", said)) == Refused("FATAL:  could not fork new process")
+    assert play("postgres", REQUEST, ("S", said)) == SessionRefused("FATAL:  could not fork new process")
     assert isinstance(answer("postgres", [error(b"SFATAL")]), Malformed)
 
 

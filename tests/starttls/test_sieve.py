@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.starttls import Malformed, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NotOffered, Ready, Refused, SessionRefused
 from tests.starttls.playbook import answer, play
 
 GREETING = ("S", b'"IMPLEMENTATION" "Dovecot Pigeonhole"\r\n"SIEVE" "fileinto"\r\n"STARTTLS"\r\nOK "ready."\r\n')
@@ -28,7 +28,7 @@ def test_not_advertised() -> None:
 
 
 def test_refused() -> None:
-    assert play("sieve", ("S", b'BYE "Too many connections"\r\n')) == Refused('BYE "Too many connections"')
+    assert play("sieve", ("S", b'BYE "Too many connections"\r\n')) == SessionRefused('BYE "Too many connections"')
     assert play("sieve", GREETING, STARTTLS, ("S", b'NO "no key"\r\n')) == Refused('NO "no key"')
 
 

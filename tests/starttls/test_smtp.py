@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.starttls import Malformed, NeedData, NotOffered, Ready, Refused
+from scanner.starttls import Malformed, NeedData, NotOffered, Ready, Refused, SessionRefused
 from tests.starttls.playbook import answer, opened, play
 
 GREETING = b"220 mail.example ESMTP Postfix (Debian/GNU)\r\n"
@@ -57,9 +57,9 @@ def test_advertised_then_refused() -> None:
 
 
 def test_a_refusing_greeting_or_answer_to_ehlo() -> None:
-    assert play("smtp", ("S", b"554 no service here\r\n")) == Refused("554 no service here")
-    assert play("smtp", ("S", b"421-busy\r\n421 later\r\n")) == Refused("421-busy\r\n421 later")
-    assert play("smtp", ("S", GREETING), ("C", EHLO), ("S", b"550 5.7.1 who?\r\n")) == Refused("550 5.7.1 who?")
+    assert play("smtp", ("S", b"554 no service here\r\n")) == SessionRefused("554 no service here")
+    assert play("smtp", ("S", b"421-busy\r\n421 later\r\n")) == SessionRefused("421-busy\r\n421 later")
+    assert play("smtp", ("S", GREETING), ("C", EHLO), ("S", b"550 5.7.1 who?\r\n")) == SessionRefused("550 5.7.1 who?")
 
 
 def test_another_protocol() -> None:
@@ -70,7 +70,7 @@ def test_another_protocol() -> None:
 
 
 def test_text_keeps_control_characters_and_replaces_invalid_utf8() -> None:
-    assert answer("smtp", [b"554 \x1b[31mno\xff\r\n"]) == Refused("554 \x1b[31mno\ufffd")
+    assert answer("smtp", [b"554 \x1b[31mno\xff\r\n"]) == SessionRefused("554 \x1b[31mno\ufffd")
 
 
 def test_bytes_after_the_last_reply_are_left_over() -> None:

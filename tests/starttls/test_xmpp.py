@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.starttls import Malformed, NotOffered, Ready, Refused, dialogue
+from scanner.starttls import Malformed, NotOffered, Ready, Refused, SessionRefused, dialogue
 from tests.starttls.playbook import answer, play
 
 HEADER = b"<?xml version='1.0'?><stream:stream id='1' from='a.example' version='1.0' xmlns:stream='http://etherx.jabber.org/streams'>"
@@ -51,13 +51,13 @@ def test_a_server_from_before_xmpp_1_0() -> None:
 
 def test_refused() -> None:
     error = b"<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><text>who?</text></stream:error>"
-    assert play("xmpp", OPENING, ("S", HEADER + error)) == Refused(error.decode())
+    assert play("xmpp", OPENING, ("S", HEADER + error)) == SessionRefused(error.decode())
     failure = b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
     assert play("xmpp", OPENING, ("S", HEADER + FEATURES), STARTTLS, ("S", failure)) == Refused(failure.decode())
     failure = b"<failure><text>no key</text></failure>"
     assert play("xmpp", OPENING, ("S", HEADER + FEATURES), STARTTLS, ("S", failure)) == Refused(failure.decode())
     end = b"</stream:stream>"
-    assert play("xmpp", OPENING, ("S", HEADER + end)) == Refused(end.decode())
+    assert play("xmpp", OPENING, ("S", HEADER + end)) == SessionRefused(end.decode())
     assert play("xmpp", OPENING, ("S", HEADER + FEATURES), STARTTLS, ("S", end)) == Refused(end.decode())
 
 

@@ -9,12 +9,46 @@ from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from scanner.tls import offers
-from scanner.tls.key_share import KEY_SHARE_GROUPS, KeyMaterial, ffdhe_prime
+from scanner.tls.key_share import KEY_SHARE_GROUPS, KeyMaterial, fault_of_share, ffdhe_prime
 from scanner.tls.wire import DecodeError
 from tests.tls.peers import KEYS
 
 # Sizes in bits, from the names of RFC 7919 appendix A
 _SAFE_PRIME_BITS = dict(zip(offers.FFDHE_GROUPS, (2048, 3072, 4096, 6144, 8192), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("group", "share", "fault"),
+    [
+        (offers.X25519, bytes(32), "order"),
+        (offers.X25519, b"\1" + bytes(31), "order"),
+        (offers.X25519, bytes(31) + b"\x80", "order"),  # the highest bit is ignored
+        (offers.X25519, ((1 << 255) - 20).to_bytes(32, "little"), "order"),
+        (offers.X25519, ((1 << 255) - 19).to_bytes(32, "little"), "order"),  # 0, not reduced
+        (offers.X25519, bytes.fromhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"), "order"),
+        (offers.X25519, bytes.fromhex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"), "order"),
+        (offers.X25519, b"\2" + bytes(31), None),
+        (offers.X25519, bytes(31), "form"),
+        (offers.X448, bytes(56), "order"),
+        (offers.X448, b"\5" + bytes(55), None),
+        (offers.X448, bytes(32), "form"),
+        (offers.SECP256R1, bytes(65), "form"),
+        (offers.SECP256R1, b"\2" + bytes(32), "form"),  # compressed
+        (offers.SECP384R1, b"\4" + bytes(96), None),
+        (0x001A, b"\0", None),  # brainpool is not looked at
+    ],
+)
+def test_public_keys_that_make_no_secret(group: int, share: bytes, fault: str | None) -> None:
+    assert fault_of_share(group, share) == fault
+
+
+@pytest.mark.parametrize(
+    "share",
+    [bytes(32), b"\1" + bytes(31), bytes.fromhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800")],
+)
+def test_the_library_refuses_the_same(share: bytes) -> None:
+    with pytest.raises(ValueError):
+        x25519.X25519PrivateKey.generate().exchange(x25519.X25519PublicKey.from_public_bytes(share))
 
 
 @pytest.mark.parametrize("group", offers.FFDHE_GROUPS)
@@ -47,9 +81,11 @@ def test_x448_agrees() -> None:
     assert secret == peer.exchange(x448.X448PublicKey.from_public_bytes(KEYS.share(offers.X448)))
 
 
-def test_all_groups_of_tls13_have_shares_but_one() -> None:
+def test_groups_of_tls13_have_shares_but_those_that_are_named() -> None:
     before_tls13 = {offers.X448, *offers.FFDHE_GROUPS, offers.SECP521R1}
-    assert {*offers.MODERN_GROUPS, *offers.TLS13_GROUPS, *before_tls13} - KEY_SHARE_GROUPS == {offers.MLKEM512}
+    assert {*offers.MODERN_GROUPS, *offers.TLS13_GROUPS, *before_tls13} - KEY_SHARE_GROUPS == set(
+        offers.UNCOMPUTED_GROUPS
+    )
 
 
 CURVES: dict[int, ec.EllipticCurve] = {

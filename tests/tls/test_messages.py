@@ -170,8 +170,9 @@ def test_a_valid_message_cut_or_changed_decodes_or_raises_decode_error(cut: int,
 
 def test_server_name_and_alpn_of_encrypted_extensions() -> None:
     alpn = b"\x00\x10" + vector16(vector16(vector8(b"h2")))
-    assert m.encrypted_extensions_untrusted(vector16(b"")) == (False, None)
-    assert m.encrypted_extensions_untrusted(vector16(alpn)) == (False, "h2")
-    assert m.encrypted_extensions_untrusted(vector16(alpn + b"\x00\x00\x00\x00")) == (True, "h2")
+    assert m.encrypted_extensions_untrusted(vector16(b"")) == (False, None, ())
+    assert m.encrypted_extensions_untrusted(vector16(alpn)) == (False, "h2", ())
+    assert m.encrypted_extensions_untrusted(vector16(alpn + b"\x00\x00\x00\x00")) == (True, "h2", ())
+    assert m.encrypted_extensions_untrusted(vector16(b"\x00\x17\x00\x00" + alpn)) == (False, "h2", (23,))
     with pytest.raises(DecodeError, match="ALPN"):
         m.encrypted_extensions_untrusted(vector16(b"\x00\x10" + vector16(b"\x00")))

@@ -42,7 +42,32 @@ def test_long_paths_are_trusted_and_reported_for_the_clients_that_refuse_them(co
     verdict = verdict_on(*ladder(count))
     assert verdict.trusted
     assert refusing(verdict) == clients
-    assert {problem.code for problem in verdict.chain_problems} <= {"path-length-exceeded"}
+    assert {problem.code for problem in verdict.chain_problems} <= {"too-many-certificates"}
+    assert all("extra_count" not in problem.evidence for problem in verdict.chain_problems)
+
+
+@pytest.mark.parametrize(
+    ("extras", "clients"), [(8, []), (9, ["java"]), (14, ["java"]), (15, ["java", "gnutls"]), (40, ["java", "gnutls"])]
+)
+def test_certificates_that_no_path_needs_count_too(extras: int, clients: list[str]) -> None:
+    bundle = [pki.root(f"Unrelated Root {number}") for number in range(extras)]
+    verdict = verdict_on(*ladder(1), *bundle)
+    assert verdict.trusted
+    assert refusing(verdict) == clients
+    told = [problem for problem in verdict.chain_problems if problem.code == "too-many-certificates"]
+    assert [(problem.evidence["needed"], problem.evidence["extra_count"]) for problem in told] == [(2, extras)] * bool(
+        clients
+    )
+    others = [problem for problem in verdict.chain_problems if problem.code != "too-many-certificates"]
+    assert [problem.code for problem in others] == ["chain-has-extras"]  # not root-sent: nobody has these roots
+    assert len(others[0].evidence["extras"]) == extras
+
+
+def test_a_long_path_with_extras_is_both() -> None:
+    verdict = verdict_on(*ladder(7), *[pki.root(f"Unrelated Root {number}") for number in range(4)])
+    told = next(problem for problem in verdict.chain_problems if problem.code == "too-many-certificates")
+    assert told.evidence["refused_by"] == ["java", "firefox"]
+    assert "7 intermediates" in told.evidence["detail"] and "12 certificates" in told.evidence["detail"]
 
 
 def test_a_path_beyond_our_limit_is_not_reported_as_not_sent() -> None:

@@ -116,3 +116,69 @@ def test_entry_for_finds_exact_names_and_wildcards() -> None:
         assert entry_for(presented, name) == entry
     certificate = pki.certificate("www.example.com", san=["www.example.com", "*.example.com"]).parsed
     assert match_name(certificate, "x.example.com") == matched(certificate, "*.example.com")
+
+
+EVERYBODY = {"openssl", "curl", "python", "node", "go", "java", "chrome", "firefox", "gnutls"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "san", "accepting"),
+    [
+        ("abc.example.com", "a*.example.com", {"openssl", "node", "java"}),
+        ("abc.example.com", "*bc.example.com", {"openssl", "node", "java", "gnutls"}),
+        ("abc.example.com", "a*c.example.com", {"node", "java"}),
+        ("xn--abc.example.com", "xn--*.example.com", {"java"}),
+        ("shop.com", "*.com", {"go", "java"}),
+        ("shop.com", "s*.com", {"java"}),
+        ("abc.example.com", "a*b*.example.com", {"java"}),
+        ("192.0.2.1", "IP:::ffff:192.0.2.1", {"go", "java"}),
+    ],
+)
+def test_names_that_only_some_clients_match(wanted: str, san: str, accepting: set[str]) -> None:
+    verdict = match_name(pki.certificate("x", san=["other.example", san]).parsed, wanted)
+    assert not verdict.matches and verdict.code == "name-not-in-san" and verdict.reason
+    assert EVERYBODY - set(verdict.refused_by) == accepting
+
+
+@pytest.mark.parametrize(
+    ("wanted", "san"),
+    [
+        ("abc.example.com", "b*.example.com"),
+        ("abc.example.com", "ab*bc.example.com"),
+        ("a.b.example.com", "a*.example.com"),
+        ("abc.example.org", "a*.example.com"),
+        ("a.b.com", "*.com"),
+        ("a.b.example.com", "a.*.example.com"),
+        ("a.b.example.com", "*.*.example.com"),
+        ("intranet", "*"),
+        (".example.com", "*.*.com"),
+        ("192.0.2.1", "IP:::ffff:192.0.2.2"),
+    ],
+)
+def test_names_that_no_client_matches(wanted: str, san: str) -> None:
+    verdict = match_name(pki.certificate("x", san=[san]).parsed, wanted)
+    assert not verdict.matches and verdict.refused_by == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "san", "refusing"),
+    [
+        ("shop.co.uk", "*.co.uk", ("chrome",)),
+        ("shop.github.io", "*.github.io", ()),
+        ("a.shop.co.uk", "*.shop.co.uk", ()),
+        ("a_b.example.com", "*.example.com", ("openssl", "python")),
+        ("a.e_f.example.com", "*.e_f.example.com", ("openssl", "python")),
+        ("a_b.co.uk", "*.co.uk", ("openssl", "python", "chrome")),
+        ("a_b.example.com", "a_b.example.com", ()),
+    ],
+)
+def test_wildcards_that_match_for_most_clients(wanted: str, san: str, refusing: tuple[str, ...]) -> None:
+    verdict = match_name(pki.certificate("x", san=[san]).parsed, wanted)
+    assert verdict.matches and verdict.matched_by == san
+    assert verdict.refused_by == refusing and (verdict.code is not None) is bool(refusing)
+
+
+def test_thousands_of_odd_wildcards_are_compared_in_linear_time() -> None:
+    names = ["*" * 60 + f".{number}.example" for number in range(NEAREST_EXAMINED + 10)]
+    verdict = match_name(pki.certificate("x", san=[*names]).parsed, "a" * 60 + ".9999999.example")
+    assert not verdict.matches and verdict.refused_by == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib import resources
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,12 @@ KNOWN = [
     (pki.name(CN="Zscaler Intermediate Root CA (zscalertwo.net)", O="Zscaler Inc."), "Zscaler"),
     (pki.name(CN="Kaspersky Anti-Virus Personal Root Certificate"), "Kaspersky Internet Security"),
     (pki.name(CN="mitmproxy", O="mitmproxy"), "mitmproxy"),
+    (pki.name(CN="PortSwigger CA", O="PortSwigger"), "Burp Suite"),
 ]
 HINTS = [
     (pki.name(O="Palo Alto Networks Inc", CN="decrypt"), "Palo Alto Networks decryption"),
-    (pki.name(CN="PortSwigger CA", O="PortSwigger"), "Burp Suite"),
+    (pki.name(CN="Fireware HTTPS Proxy: 192.0.2.1", O="WatchGuard_Technologies"), "WatchGuard Firebox"),
+    (pki.name(CN="iboss CA", O="iboss, Inc."), "iboss"),
 ]
 ORDINARY = [
     pki.name(CN="Fortinet"),  # the organization is what is known
@@ -72,6 +75,19 @@ def test_keys_of_portals_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None
     assert not is_portal_key(leaf)
     monkeypatch.setattr(interceptors, "_portal_keys", lambda: frozenset({key_hash(leaf)}))
     assert is_portal_key(leaf)
+
+
+def _rows() -> list[dict[str, Any]]:
+    content = json.loads((resources.files("scanner") / "data" / "interceptors.json").read_bytes())
+    return [row for row in content["issuers"] if "example" in row]
+
+
+@pytest.mark.parametrize("row", _rows(), ids=lambda row: row["product"])
+def test_every_entry_matches_its_example(row: dict[str, Any]) -> None:
+    """An issuer as it was seen, or as the product's source makes it, is recognised and decides if it was checked."""
+    found = middlebox_of(issued(pki.name_of(row["example"])).parsed)
+    assert found is not None
+    assert found.decides or not row["decides"]
 
 
 def test_every_entry_has_a_source() -> None:

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate
 from scanner.x509.pem import certificates_in_pem
 from tests.helpers.pki import NOW
+from tests.helpers.suites import refused_by
+
+VERIFY_GO = Path(__file__).resolve().parents[1] / "helpers" / "verify.go"
 
 DEFAULT = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "x509-limbo.json"
 SUITE = Path(os.environ.get("TLSWEEP_LIMBO", DEFAULT))
@@ -125,31 +129,93 @@ def test_verdicts_are_the_suite_s_apart_from_known_differences(identity: str) ->
     assert verdict.stores["limbo"].trusted is (not verdict.stores["limbo"].problems)
 
 
+# --- what clients themselves say of the suite -------------------------------------------------------
+
 OPENSSL = shutil.which("openssl")
-# Where others decide and OpenSSL does not know better, and where nobody is asked about limits or revocation.
-_NOT_OPENSSL = frozenset({_GO_NAMES, _REVOCATION, _DEPTH, _SELF_ISSUED_LENGTH, _SELF_ISSUED_NAMES})
+GO = shutil.which("go")
+_TOO_LONG = "a search that our limits end: what the client says is not predicted"
+_NOT_DSA = "a key that TLS has no use for; only the chain is verified here"
+_NOT_READ = "constraints of 55 kB, which are not read: that is a warning"
+_LAST_SECOND = "to OpenSSL a certificate ends with the second before the one that it names"
+#: Cases of which a finding says something else of a client than the client does, and why
+NOT_OPENSSL = {
+    "pathological::pathological-chain-distinct-subject-distinct-key": _TOO_LONG,
+    "pathological::pathological-chain-same-subject-distinct-key": _TOO_LONG,
+    "pathological::pathological-chain-distinct-subject-same-key": _TOO_LONG,
+    "pathological::nc-dos-1": _NOT_READ,
+    "pathological::nc-dos-2": _NOT_READ,
+    "rfc5280::validity::notafter-exact": _LAST_SECOND,
+    "rfc5280::validity::notafter-fractional": _LAST_SECOND,
+    "webpki::forbidden-dsa-leaf": _NOT_DSA,
+}
+NOT_GO = {label: why for label, why in NOT_OPENSSL.items() if why in (_TOO_LONG, _NOT_DSA)}
+
+
+def _moment(case: dict[str, Any]) -> float:
+    return datetime.fromisoformat(case["validation_time"]).timestamp() if case["validation_time"] else NOW
+
+
+@cache
+def _refused_by(identity: str) -> frozenset[str]:
+    """Return the clients that a finding on this case says refuse it."""
+    case = CASES[identity]
+    sent, anchors = [[_der(pem) for pem in case[entry]] for entry in ("untrusted_intermediates", "trusted_certs")]
+    name = (case["expected_peer_name"] or {}).get("value")
+    return frozenset(refused_by(_der(case["peer_certificate"]), sent, anchors, name=name, at=_moment(case)))
 
 
 @pytest.mark.skipif(OPENSSL is None, reason="openssl is not installed")
-@pytest.mark.parametrize("identity", [each for each, reason in DIFFERENT.items() if reason not in _NOT_OPENSSL])
-def test_openssl_agrees_where_we_differ_from_the_suite(identity: str, tmp_path: Path) -> None:
-    """The reasons above are not only words."""
-    assert OPENSSL is not None
+@pytest.mark.parametrize("identity", CASES)
+def test_openssl_refuses_what_findings_say(identity: str, tmp_path: Path) -> None:
     case = CASES[identity]
     for name, entry in (("roots", "trusted_certs"), ("others", "untrusted_intermediates")):
         (tmp_path / name).write_text("\n".join(case[entry]))
     (tmp_path / "leaf").write_text(case["peer_certificate"])
-    at = datetime.fromisoformat(case["validation_time"]).timestamp() if case["validation_time"] else NOW
-    command = [OPENSSL, "verify", "-partial_chain", "-purpose", "sslserver", "-attime", str(int(at))]
-    command += ["-CAfile", str(tmp_path / "roots"), "-no-CApath", "-no-CAstore"]
+    command = [str(OPENSSL), "verify", "-auth_level", "2", "-partial_chain", "-purpose", "sslserver"]
+    command += ["-attime", str(int(_moment(case))), "-CAfile", str(tmp_path / "roots"), "-no-CApath", "-no-CAstore"]
     if case["untrusted_intermediates"]:
         command += ["-untrusted", str(tmp_path / "others")]
     peer = case["expected_peer_name"]
     if peer is not None:
         command += ["-verify_ip" if peer["kind"] == "IP" else "-verify_hostname", peer["value"]]
-    accepted = subprocess.run([*command, str(tmp_path / "leaf")], capture_output=True, check=False).returncode == 0
-    assert accepted != (case["expected_result"] == "SUCCESS")
+    refused = subprocess.run([*command, str(tmp_path / "leaf")], capture_output=True, check=False).returncode != 0
+    assert (("openssl" in _refused_by(identity)) is refused) is (identity not in NOT_OPENSSL)
+
+
+@pytest.fixture(scope="module")
+def go_answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("go")
+    (folder / "main.go").write_text(VERIFY_GO.read_text(encoding="utf-8"))
+    release = subprocess.run([str(GO), "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout
+    (folder / "go.mod").write_text(f"module verify\n\ngo {release.strip().removeprefix('go')}\n")
+    cases = [
+        {
+            "Id": identity,
+            "Leaf": case["peer_certificate"],
+            "Roots": case["trusted_certs"],
+            "Sent": case["untrusted_intermediates"],
+            "Name": (case["expected_peer_name"] or {}).get("value", ""),
+            "At": int(_moment(case)),
+        }
+        for identity, case in CASES.items()
+    ]
+    (folder / "cases.json").write_text(json.dumps(cases))
+    environment = {**os.environ, "GOPROXY": "off", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
+    done = subprocess.run(
+        [str(GO), "run", ".", "cases.json"], cwd=folder, capture_output=True, text=True, check=True, env=environment
+    )
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.timeout(300)  # the first of these compiles the program
+@pytest.mark.skipif(GO is None, reason="Go is not installed")
+@pytest.mark.parametrize("identity", CASES)
+def test_go_refuses_what_findings_say(identity: str, go_answers: dict[str, str]) -> None:
+    refused = go_answers[identity] != "ok"
+    agrees = ("go" in _refused_by(identity)) is refused
+    assert agrees is (identity not in NOT_GO), go_answers[identity]
 
 
 def test_the_list_of_differences_names_cases_that_exist() -> None:
-    assert set(DIFFERENT) <= set(CASES)
+    assert {*DIFFERENT, *NOT_OPENSSL, *NOT_GO} <= set(CASES)

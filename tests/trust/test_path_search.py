@@ -123,7 +123,7 @@ def test_more_comparisons_than_openssl_makes_are_refused_by_it() -> None:
     (problem,) = problems_of(verifier_of(pki.store(ROOT)), chain)
     assert problem.code == "too-costly-to-judge"
     assert problem.evidence["comparisons"] == 1102 * 1000
-    assert problem.evidence["refused_by"] == ["openssl", "curl", "python", "gnutls"]
+    assert problem.evidence["refused_by"] == ["openssl", "curl", "python", "gnutls", "chrome"]
     assert problems_of(verifier_of(pki.store(ROOT)), maze(1, 1, names=900, constraints=1000)) == []
 
 

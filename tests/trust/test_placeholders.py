@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from importlib import resources
+from typing import Any
+
 import pytest
 
 from scanner.trust import placeholders
@@ -36,6 +40,34 @@ KNOWN = [
         "HPE iLO",
     ),
 ]
+KNOWN += [
+    (pki.certificate(pki.name(CN="SSL_Self_Signed_Fallback"), without=["san", "extensions"]), "Microsoft SQL Server"),
+    (
+        pki.certificate(
+            pki.name(C="--", ST="WA", L="Seattle", O="MyCompany", OU="MyOrg", CN="bigip1.example"),
+            san=["bigip1.example"],
+        ),
+        "F5 BIG-IP",
+    ),
+    (
+        pki.certificate(
+            pki.name(C="US", ST="WA", L="Seattle", O="MyCompany", OU="IT", CN="localhost.localdomain"), without=["san"]
+        ),
+        "F5 BIG-IP (default certificate of client SSL profiles)",
+    ),
+    (
+        _issued(pki.name(O="WatchGuard", OU="Fireware", CN="Fireware web CA"), pki.name(CN="192.0.2.1"), []),
+        "WatchGuard Firebox",
+    ),
+    (
+        _issued(
+            pki.name(O="WatchGuard_Technologies", CN="Fireware SSLVPN (SN 80AA00000000) CA"),
+            pki.name(O="WatchGuard_Technologies", OU="Fireware", CN="Fireware SSLVPN Server"),
+            [],
+        ),
+        "WatchGuard Firebox (Mobile VPN with SSL)",
+    ),
+]
 HINTS = [
     (pki.certificate(pki.name(CN="Plesk", O="Parallels IP Holdings"), san=["x"]), "Plesk"),
     (pki.certificate(pki.name(CN="localhost"), san=["localhost"]), "XAMPP / Apache sample"),
@@ -50,6 +82,11 @@ NOT = [
     pki.certificate(pki.name(CN="TRAEFIK DEFAULT CERT"), san=["x.example"]),
     pki.certificate(pki.name(CN="PLESK-like", O="Odin"), san=["x"]),
     pki.certificate(pki.name(), san=["x" * 5000]),
+    # names that come near those of SQL Server, F5 and WatchGuard
+    pki.certificate(pki.name(CN="SSL_Self_Signed_Fallback"), issuer=CA, san=["db.example"]),
+    pki.certificate(pki.name(C="US", ST="WA", L="Seattle", O="MyCompany", OU="MyOrg", CN="www"), san=["www.example"]),
+    pki.certificate(pki.name(O="MyCompany", OU="IT", CN="localhost.localdomain"), san=["localhost.localdomain"]),
+    _issued(pki.name(O="WatchGuard", CN="Our CA"), pki.name(CN="fw"), ["fw.example"]),
 ]
 
 
@@ -70,6 +107,26 @@ def test_unchecked_entries_are_hints(issued: pki.Issued, product: str) -> None:
 @pytest.mark.parametrize("issued", NOT)
 def test_other_certificates_are_not_recognised(issued: pki.Issued) -> None:
     assert match(issued.parsed) is None
+
+
+def _examples() -> list[dict[str, Any]]:
+    rows = json.loads((resources.files("scanner") / "data" / "placeholders.json").read_bytes())["entries"]
+    return [row for row in rows if isinstance(row.get("example"), dict) and "subject" in row["example"]]
+
+
+@pytest.mark.parametrize("row", _examples(), ids=lambda row: row["product"])
+def test_every_entry_matches_its_example(row: dict[str, Any]) -> None:
+    """A certificate as it was seen, or as the product's source makes it, is recognised and decides if it was checked."""
+    example = row["example"]
+    subject = pki.name_of(example["subject"])
+    if example.get("self_signed") or "issuer" not in example:
+        issued = pki.certificate(subject, san=example.get("san", ()))
+    else:
+        issued = _issued(pki.name_of(example["issuer"]), subject, list(example.get("san", ())))
+    found = match(issued.parsed)
+    assert found is not None
+    checked = row["kind"] in ("placeholder", "device default") and "not checked" not in row["source"]
+    assert found[1].decides or not checked
 
 
 def test_unchecked_entries_never_decide() -> None:

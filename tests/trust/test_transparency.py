@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scanner.trust.ct_logs import LogList, load_log_list, log_list_untrusted
+from scanner.trust.ct_policies import standing
 from scanner.trust.transparency import Transparency, TransparencyVerdict, unjudged
 from scanner.x509 import sct
 from tests.helpers import pki
@@ -213,3 +214,21 @@ def test_scts_without_a_public_ca_are_shown_unverified() -> None:
     assert unreadable["log_id"] is None and unreadable["raw"] == "Pw=="
     far = unjudged([ARGON.sct(b"", 1e15)])
     assert far[0]["timestamp"] == "9999-12-31T23:59:59Z"
+
+
+def test_logs_of_last_year_are_in_doubt_at_a_moment_of_last_year() -> None:
+    """The shipped list has them as rejected, without a day."""
+    logs = load_log_list(None)
+    undated = [log for log in logs.logs.values() if log.state == "rejected" and log.since is None]
+    assert undated and logs.timestamp is not None
+    made = logs.timestamp
+    assert {standing(log.state, log.since, made - 300 * DAY, made) for log in undated} == {"unknown"}
+    assert {standing(log.state, log.since, made, made) for log in undated} == {"never"}
+
+
+def test_an_sct_of_a_log_in_doubt_is_valid_and_says_why() -> None:
+    gone = Log("Gone", "Operator B", changes={"state": {"retired": {}}})
+    verdict = judged(with_scts([ARGON, gone], issuer=CA), listed(ARGON, gone, timestamp=NOW + DAY))
+    assert statuses(verdict) == ["valid", "valid"] and verdict.satisfied
+    assert "does not say when" in (verdict.scts[1].why or "")
+    assert verdict.chrome.complies is None and not verdict.earlier

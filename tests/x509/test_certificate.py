@@ -254,3 +254,10 @@ def test_damaged_certificates_raise_certificate_error_alone() -> None:
         assert not verdict.trusted or bytes(data) in sources
         verifier.verify((LEAF.der, bytes(data)), name="leaf.example", at=NOW)
     assert parsed > 150
+
+
+def test_certificates_of_equal_bytes_are_equal_and_not_unequal() -> None:
+    issued = pki.root()
+    first, second, other = issued.parsed, issued.parsed, pki.root("Other").parsed
+    assert first is not second and first == second and not first != second
+    assert first != other and not first == other and first != "text"

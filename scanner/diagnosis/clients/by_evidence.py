@@ -6,22 +6,40 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from scanner.diagnosis.catalogue import CODES
+from scanner.diagnosis.clients.by_deviation import (
+    NO_RENEGOTIATION_INFO,
+    NO_SHARE_TLS13,
+    java_warning,
+    malformed_texts,
+    oversized_texts,
+)
+from scanner.diagnosis.clients.by_name import name_constraint_texts, name_texts
+from scanner.diagnosis.clients.by_offer import (
+    NODE_RSA_BITS,
+    large_hello,
+    no_shared_alpn,
+    no_shared_cipher,
+    no_shared_group,
+    no_shared_scheme,
+)
 from scanner.diagnosis.clients.by_revocation import by_list, by_responder, by_staple, invalid_staple, must_staple
+from scanner.diagnosis.clients.by_upgrade import not_offered, refused, session_refused
 from scanner.diagnosis.clients.endings import (
     BROWSERS,
     CLIENTS,
+    LIBRARIES,
     NO_CLIENT_CERTIFICATE,
     OK,
     alert_texts,
+    broken_on_texts,
     ending_texts,
+    since,
     verify_texts,
 )
 from scanner.diagnosis.clients.texts import (
-    ADDRESS_TEXTS,
     COMPARISONS_TEXTS,
     KEY_FORM_TEXTS,
     MALFORMED_POLICIES,
-    NAME_TEXTS,
     NODE_LEAF_ALONE,
     TEXTS,
     TOO_COSTLY_TEXTS,
@@ -30,7 +48,6 @@ from scanner.diagnosis.clients.texts import (
 )
 from scanner.model.evidence import Stage, Target
 from scanner.tls import offers
-from scanner.tls.registry_names import SUITES, cipher_suite
 from scanner.x509.malformations import EXPLICIT_CURVE
 
 Texts = Mapping[str, str]
@@ -46,8 +63,8 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
     if refusing:
         named = {str(client).lower() for client in refusing}
         if "openssl" in named and code not in _NODE_DECIDES:
-            named |= _LIBRARIES
-        return {client: text if client in named else OK for client, text in texts.items()}
+            named |= LIBRARIES
+        texts = {client: text if client in named else OK for client, text in texts.items()}
     if evidence.get("anchor") and code not in _JAVA_ASKS_OF_ANCHORS:
         return {**texts, "java": OK}
     return texts
@@ -57,114 +74,6 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
 _NODE_DECIDES: Final = frozenset({"name-not-in-san"})
 # Of an anchor Java asks that it is a CA and may sign, and nothing else.
 _JAVA_ASKS_OF_ANCHORS: Final = frozenset({"issuer-not-a-ca", "wrong-key-usage"})
-
-
-# The TLS 1.2 suites that each client offers by default, beside those of TLS 1.3
-_AEAD: Final = frozenset(offers.ECDHE_AEAD)
-_CBC_SHA1: Final = frozenset((*offers.ECDHE_CBC_SHA1, 0xC009, 0xC00A))
-_CERTIFIED: Final = frozenset({"any", "RSA", "ECDSA"})
-_OFFERED: Final[Mapping[str, Callable[[int], bool]]] = {
-    "openssl": lambda code: _openssl_offers(code),
-    "curl": lambda code: _openssl_offers(code),
-    "python": lambda code: _python_offers(code),
-    "go": lambda code: code in _AEAD or code in _CBC_SHA1,
-    "java": lambda code: _offers(code, ("ECDHE", "DHE", "TLS13")),
-    # A list of its own, then HIGH without Camellia: CCM and ARIA are in
-    "node": lambda code: _offers(code, ciphers=("AES", "CHACHA20", "ARIA"), ccm=True),
-    "chrome": lambda code: code in offers.MODERN_SUITES,
-    "firefox": lambda code: code in offers.MODERN_SUITES,
-    "gnutls": lambda code: _offers(code, ccm=True) and cipher_suite(code).mac in ("AEAD", "SHA1"),
-}
-
-
-def _offers(
-    code: int,
-    exchanges: tuple[str, ...] = ("ECDHE", "DHE", "RSA", "TLS13"),
-    ciphers: tuple[str, ...] = ("AES", "CHACHA20"),
-    *,
-    ccm: bool = False,
-) -> bool:
-    suite = cipher_suite(code)
-    current = suite.weak is None and suite.kx in exchanges and suite.auth in _CERTIFIED
-    return current and suite.cipher.startswith(ciphers) and (ccm or "CCM" not in suite.cipher)
-
-
-def _openssl_offers(code: int) -> bool:
-    # DEFAULT leaves out CCM, Camellia and ARIA since 1.1.1
-    return _offers(code) and not cipher_suite(code).name.startswith("OLD_")
-
-
-def _python_offers(code: int) -> bool:
-    # ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES without SHA-1 and CCM
-    suite = cipher_suite(code)
-    offered = suite.kx in ("ECDHE", "TLS13") or (suite.kx == "DHE" and suite.cipher.startswith("AES"))
-    return _openssl_offers(code) and offered and suite.mac != "SHA1"
-
-
-def _no_shared_cipher(evidence: Mapping[str, Any], _: Target) -> Texts:
-    code = evidence.get("cipher_code")
-    # A server that took RSA key transport was not refused: what it answers to those without it is an alert, as a rule.
-    ending = alert_texts(40) if evidence.get("failure") is None else ending_texts(evidence)
-    if not isinstance(code, int) or code not in SUITES:
-        return {client: text for client, text in ending.items() if client == "chrome"}
-    texts = {client: OK if _OFFERED[client](code) else text for client, text in ending.items()}
-    bits = evidence.get("dh_bits")
-    if isinstance(bits, int) and bits < OPENSSL_DH_BITS:
-        texts.update({client: text for client, text in _SHORT_PRIME.items() if texts.get(client) == OK})
-        if bits >= GNUTLS_DH_BITS:
-            texts["gnutls"] = OK
-    return texts
-
-
-# What OpenSSL's security level 2 wants of a Diffie-Hellman prime, and GnuTLS
-OPENSSL_DH_BITS: Final = 2048
-GNUTLS_DH_BITS: Final = 1008
-_SHORT_PRIME: Final = {
-    "openssl": "SSL routines::dh key too small",
-    "curl": "(35) TLS connect error: SSL routines::dh key too small",
-    "python": "[SSL: DH_KEY_TOO_SMALL] dh key too small",
-    "node": "ERR_SSL_DH_KEY_TOO_SMALL: SSL routines::dh key too small",
-    "gnutls": "The Diffie-Hellman prime sent by the server is not acceptable (not long enough).",
-}
-
-
-def _no_shared_group(evidence: Mapping[str, Any], _: Target) -> Texts:
-    bits = evidence.get("dh_bits")
-    if evidence.get("failure") is None and isinstance(bits, int):
-        return _SHORT_PRIME
-    ending = ending_texts(evidence)
-    # X448 and P-521 are offered by OpenSSL, P-521 by Firefox, Go, Java and GnuTLS; finite-field groups by the last two.
-    takes = _GROUP_TAKEN.get(str(evidence.get("group")), frozenset())
-    return {client: OK if client in takes else text for client, text in ending.items()}
-
-
-_LIBRARIES: Final = frozenset({"openssl", "curl", "python", "node"})
-_GROUP_TAKEN: Final[Mapping[str, frozenset[str]]] = {
-    "secp521r1": _LIBRARIES | {"firefox", "go", "java", "gnutls"},
-    "x448": _LIBRARIES | {"java", "gnutls"},
-    "ffdhe2048": _LIBRARIES | {"firefox", "java", "gnutls"},
-    "ffdhe3072": _LIBRARIES | {"firefox", "java", "gnutls"},
-    "ffdhe4096": _LIBRARIES | {"java", "gnutls"},
-}
-
-
-def _no_shared_scheme(evidence: Mapping[str, Any], _: Target) -> Texts:
-    refusing = {str(name).lower() for name in evidence.get("refused_by", ())}
-    if "openssl" in refusing:
-        refusing |= _LIBRARIES
-    ending = alert_texts(40)
-    return {client: text if client in refusing else OK for client, text in ending.items()}
-
-
-def _no_shared_alpn(evidence: Mapping[str, Any], _: Target) -> Texts:
-    # libraries offer no protocol unless they are told to
-    texts = ending_texts(evidence)
-    return {client: texts[client] if client == "curl" or client in BROWSERS else OK for client in texts}
-
-
-def _large_hello(evidence: Mapping[str, Any], _: Target) -> Texts:
-    # Java and GnuTLS do not send a post-quantum share by default.
-    return {client: OK if client in ("java", "gnutls") else text for client, text in ending_texts(evidence).items()}
 
 
 # A version as Go and as Java write it
@@ -194,8 +103,12 @@ def _legacy(evidence: Mapping[str, Any], _: Target) -> Texts:
     return texts
 
 
-def _names(evidence: Mapping[str, Any], target: Target) -> Texts:
-    return ADDRESS_TEXTS if target.host_is_ip and target.sni is None else NAME_TEXTS
+def _key_mismatch(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = dict(TEXTS["key-mismatch"])
+    texts["openssl"] = since("SSL routines::provider signature failure", "OpenSSL 4.0", texts["openssl"])
+    if evidence.get("version_code") != offers.TLS13:
+        del texts["java"]  # names the message, which is another one in TLS 1.2
+    return texts
 
 
 def _unknown_issuer(evidence: Mapping[str, Any], _: Target) -> Texts:
@@ -226,7 +139,11 @@ def _untrusted_root(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 def _issuer_dates(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = TEXTS["intermediate-expired"]
-    return {**texts, **verify_texts(9, "certificate is not yet valid")} if evidence.get("not_before") else texts
+    ahead = evidence.get("not_before")
+    if ahead or evidence.get("not_after"):
+        side = "before {not_before}" if ahead else "after {not_after}"
+        texts = {**texts, "go": f"{texts['go']}: current time NOW is {side}"}
+    return {**texts, **verify_texts(9, "certificate is not yet valid")} if ahead else texts
 
 
 def _local_clock(evidence: Mapping[str, Any], _: Target) -> Texts:
@@ -237,10 +154,13 @@ def _local_clock(evidence: Mapping[str, Any], _: Target) -> Texts:
 def _weak_key(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = dict(TEXTS["weak-key"])
     if "dsa_bits" in evidence:
-        # none of them offers a suite for it, so that a server with nothing else refuses
-        return alert_texts(40)
+        # Java and Node alone offer suites for it; a server with nothing else refuses the others
+        return {**alert_texts(40), "java": OK, "node": OK}
     if evidence.get("leaf") is False:
         texts.update(verify_texts(67, "CA certificate key too weak"))
+    kind, size = [*str(evidence.get("key", "")).split(":", 1), ""][:2]
+    if kind in ("rsa", "rsa-pss") and size.isdecimal() and int(size) >= NODE_RSA_BITS:
+        texts["node"] = since(texts["node"], "Node 24")
     return texts
 
 
@@ -251,29 +171,53 @@ def _unsupported_algorithm(evidence: Mapping[str, Any], _: Target) -> Texts:
         texts |= KEY_FORM_TEXTS
     if form == EXPLICIT_CURVE:
         texts |= verify_texts(94, "Certificate public key has explicit ECC parameters")
+    elif form is None and str(evidence.get("key", "")).startswith("ec:") and "signature" not in evidence:
+        texts["go"] = "tls: failed to parse certificate from server: x509: unsupported elliptic curve"
     refusing = {str(client).lower() for client in evidence.get("refused_by", ())}
     if "reason" in evidence:  # who knows the algorithm may find the signature bad
         return {
-            client: text
-            for client, text in texts.items()
-            if ("openssl" if client in _LIBRARIES else client) in refusing
+            client: text for client, text in texts.items() if ("openssl" if client in LIBRARIES else client) in refusing
         }
     return texts
 
 
 def _wrong_key_usage(evidence: Mapping[str, Any], _: Target) -> Texts:
     if evidence.get("leaf") is not True:
+        texts = TEXTS["wrong-key-usage"]
+        if evidence.get("anchor"):
+            texts = {**texts, "java": _JAVA_ANCHOR_USAGE}
         # Go takes a key usage without a bit for none
-        return {**TEXTS["wrong-key-usage"], "go": OK} if evidence.get("key_usage") == [] else TEXTS["wrong-key-usage"]
+        return {**texts, "go": OK} if evidence.get("key_usage") == [] else texts
     missing = USAGE_TEXTS.get(str(evidence.get("missing")))
     if missing is None:
-        return {**TEXTS["not-for-server-auth"], "go": OK, "firefox": "SEC_ERROR_INADEQUATE_KEY_USAGE"}
+        return {
+            **TEXTS["not-for-server-auth"],
+            "go": OK,
+            "java": USAGE_TEXTS["digitalSignature"]["java"],
+            "firefox": "SEC_ERROR_INADEQUATE_KEY_USAGE",
+            "gnutls": USAGE_TEXTS["digitalSignature"]["gnutls"],
+        }
     return {**dict.fromkeys(CLIENTS, OK), **missing}
 
 
+def _not_a_ca(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = TEXTS["issuer-not-a-ca"]
+    return {**texts, "java": _JAVA_ANCHOR_NO_CA} if evidence.get("anchor") else texts
+
+
+_JAVA_ANCHOR: Final = (
+    "javax.net.ssl.SSLHandshakeException: PKIX path validation failed: sun.security.validator.ValidatorException: "
+    'TrustAnchor with subject "{subject}" '
+)
+_JAVA_ANCHOR_NO_CA: Final = f"{_JAVA_ANCHOR}is not a CA certificate"
+_JAVA_ANCHOR_USAGE: Final = f"{_JAVA_ANCHOR}does not have keyCertSign bit set in KeyUsage extension"
+
+
+def _too_many(evidence: Mapping[str, Any], _: Target) -> Texts:
+    return {**dict.fromkeys(CLIENTS, OK), **TOO_LONG_TEXTS}
+
+
 def _path_length(evidence: Mapping[str, Any], _: Target) -> Texts:
-    if "refused_by" in evidence and "self_issued" not in evidence:
-        return {**dict.fromkeys(CLIENTS, OK), **TOO_LONG_TEXTS}
     return {} if "detail" in evidence else TEXTS["path-length-exceeded"]
 
 
@@ -342,6 +286,13 @@ def _client_certificate(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 def _behind_tls(evidence: Mapping[str, Any], target: Target) -> Texts:
     ending = _HUNG_UP.get(str(evidence.get("failure")))
+    if "asked" in evidence and evidence.get("failure") == "alert":
+        # libraries are content with the handshake, and learn of the alert when they read the answer
+        curl = alert_texts(evidence["alert_code"])["curl"].replace("(35) TLS connect error:", "(56) OpenSSL SSL_read:")
+        return {**{client: OK for client in CLIENTS if client not in BROWSERS}, "curl": curl}
+    if evidence.get("asked") == "after the handshake":
+        # curl lets itself be asked, browsers do not
+        return {client: OK for client in CLIENTS if client != "curl"}
     if ending is None:
         return dict.fromkeys(CLIENTS, OK)
     # libraries are content with the handshake; what their users make of an end without a word is their own affair
@@ -355,32 +306,104 @@ _HUNG_UP: Final[Mapping[str, Texts]] = {
 
 
 def _same_ending(evidence: Mapping[str, Any], _: Target) -> Texts:
+    return broken_on_texts(evidence)
+
+
+# What clients print of EACCES, which ICMPv6 "administratively prohibited" is to connect(2)
+_PROHIBITED: Final = {
+    "openssl": "connect:errno=13",
+    "python": "PermissionError: [Errno 13] Permission denied",
+    "go": "dial tcp {address}:{port}: connect: permission denied",
+    "java": "java.net.BindException: Permission denied",
+    "node": "EACCES: connect EACCES {address}:{port}",
+    "chrome": "ERR_NETWORK_ACCESS_DENIED",
+    "gnutls": "Could not connect to {address}:{port}: Permission denied",
+}
+
+
+def _host_unreachable(evidence: Mapping[str, Any], _: Target) -> Texts:
+    texts = TEXTS["host-unreachable"]
+    return {**texts, **_PROHIBITED} if evidence.get("detail") == "EACCES" else texts
+
+
+def _malformed_certificate(evidence: Mapping[str, Any], _: Target) -> Texts | None:
+    # a file is read by a server; what clients would say is not known before it serves something
+    return None if "file_fault" in evidence else TEXTS["malformed-certificate"]
+
+
+def _leaf_not_first(evidence: Mapping[str, Any], target: Target) -> Texts | None:
+    """Return what clients say where they take another certificate for the server's: a CA's, which has no name of a host."""
+    if "leaf_position" not in evidence:
+        return None
+    nameless = name_texts({"names": 0}, target)
+    texts = {**TEXTS["key-mismatch"], "go": nameless["go"]}
+    if evidence.get("first_signs") is False:
+        texts |= {client: TEXTS["not-for-server-auth"][client] for client in ("openssl", "curl", "python")}
+        texts["java"] = "javax.net.ssl.SSLHandshakeException: KeyUsage does not allow digital signatures"
+        texts["chrome"] = "ERR_SSL_KEY_USAGE_INCOMPATIBLE"
+        texts["gnutls"] = "Key usage violation in certificate has been detected."
+    else:
+        texts |= {client: nameless[client] for client in ("openssl", "python", "java")}
+    if evidence.get("version") != "TLSv1.3":  # it verifies certificates before it looks at the signature
+        texts["gnutls"] = nameless["gnutls"]
+    return texts
+
+
+def _malformed(evidence: Mapping[str, Any], target: Target) -> Texts:
+    if "deviation" in evidence:
+        return malformed_texts(evidence, target)
+    detail = str(evidence.get("detail"))
+    if detail.startswith("key_share: is not a share") and "bytes" not in detail:
+        return NO_SHARE_TLS13
     return ending_texts(evidence)
+
+
+def _unrecognized(evidence: Mapping[str, Any], _: Target) -> Texts:
+    if "warning" in evidence:
+        return {**dict.fromkeys(CLIENTS, OK), "java": java_warning(evidence)}
+    return ending_texts(evidence)
+
+
+def _no_renegotiation_info(evidence: Mapping[str, Any], _: Target) -> Texts:
+    return NO_RENEGOTIATION_INFO
 
 
 _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]]] = {
     "client-certificate-required": _client_certificate,
     "client-certificate-rejected": _client_certificate,
     "client-certificate-required-by-application": _behind_tls,
+    "host-unreachable": _host_unreachable,
+    "chain-misordered": _leaf_not_first,
+    "malformed-certificate": _malformed_certificate,
     "reset-after-hello": _same_ending,
     "silent-after-hello": _same_ending,
+    "proxy-header-expected": _same_ending,
     "sni-filtered": _same_ending,
-    "sni-unrecognized": _same_ending,
+    "sni-unrecognized": _unrecognized,
+    "legacy-renegotiation": _no_renegotiation_info,
+    "oversized-message": oversized_texts,
+    "too-many-certificates": _too_many,
     "internal-error": _same_ending,
     "closed-during-handshake": _same_ending,
-    "malformed-handshake": _same_ending,
+    "malformed-handshake": _malformed,
     "version-rejected": _same_ending,
     "version-intolerant": _same_ending,
     "handshake-failure": _same_ending,
-    "large-hello-dropped": _large_hello,
-    "no-shared-alpn": _no_shared_alpn,
+    "large-hello-dropped": large_hello,
+    "no-shared-alpn": no_shared_alpn,
     "legacy-version-only": _legacy,
-    "no-shared-cipher": _no_shared_cipher,
-    "no-shared-group": _no_shared_group,
-    "no-shared-signature-scheme": _no_shared_scheme,
-    "name-not-in-san": _names,
-    "wildcard-depth": _names,
-    "default-certificate": _names,
+    "no-shared-cipher": no_shared_cipher,
+    "no-shared-group": no_shared_group,
+    "no-shared-signature-scheme": no_shared_scheme,
+    "starttls-not-offered": not_offered,
+    "starttls-refused": refused,
+    "session-refused": session_refused,
+    "key-mismatch": _key_mismatch,
+    "issuer-not-a-ca": _not_a_ca,
+    "name-constraint-violated": name_constraint_texts,
+    "name-not-in-san": name_texts,
+    "wildcard-depth": name_texts,
+    "default-certificate": name_texts,
     "intermediate-not-sent": _not_sent,
     "intermediate-unobtainable": _unobtainable,
     "issuer-unknown": _unknown_issuer,

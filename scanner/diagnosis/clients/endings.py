@@ -12,6 +12,8 @@ from scanner.tls.registry_names import alert_name
 
 CLIENTS: Final = ("openssl", "curl", "python", "go", "java", "node", "chrome", "firefox", "gnutls")
 BROWSERS: Final = frozenset({"chrome", "firefox"})
+# Over OpenSSL
+LIBRARIES: Final = frozenset({"openssl", "curl", "python", "node"})
 OK: Final = "ok"
 
 # Node's name for a number of OpenSSL's; those that it has no name for are UNSPECIFIED.
@@ -37,6 +39,35 @@ def verify_texts(number: int, text: str) -> dict[str, str]:
         "curl": f"(60) SSL certificate problem: {text}",
         "python": f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {text}",
     }
+
+
+def library_texts(reason: str) -> dict[str, str]:
+    """Return what the four clients over OpenSSL say when it ends a handshake for ``reason``, one of its texts."""
+    name = reason.upper().replace(" ", "_")
+    return {
+        "openssl": f"SSL routines::{reason}",
+        "curl": f"(35) TLS connect error: SSL routines::{reason}",
+        "python": f"[SSL: {name}] {reason}",
+        "node": f"ERR_SSL_{name}: SSL routines::{reason}",
+    }
+
+
+# --- releases that differ -------------------------------------------------------------------------
+
+_SINCE: Final = " (since "
+_BEFORE: Final = "; before: "
+
+
+def since(text: str, release: str, before: str = OK) -> str:
+    """Return a prediction that holds since a release, with what older ones say."""
+    return f"{text}{_SINCE}{release}{_BEFORE}{before})"
+
+
+def by_release(said: str) -> tuple[str, str | None, str | None]:
+    """Return the parts of a prediction: what the newest release says, since which one, and what older ones say."""
+    text, _, rest = said.partition(_SINCE)
+    release, found, before = rest.removesuffix(")").partition(_BEFORE)
+    return (text, release, before) if found else (said, None, None)
 
 
 # --- how a handshake ends, whatever the reason ----------------------------------------------------
@@ -88,6 +119,7 @@ OPENSSL_13_ALERTS: Final = frozenset((109, 116))
 # OpenSSL's reason for this one lacks the word "alert"
 OPENSSL_BARE_ALERTS: Final = {110: "tlsv1 unsupported extension", 112: "tlsv1 unrecognized name"}
 GO_ALERTS: Final = {
+    20: "bad record MAC",
     44: "revoked certificate",
     45: "expired certificate",
     46: "unknown certificate",
@@ -131,6 +163,29 @@ NO_CLIENT_CERTIFICATE: Final = {
     "chrome": "ERR_BAD_SSL_CLIENT_AUTH_CERT",
     "firefox": "SSL_ERROR_HANDSHAKE_FAILURE_ALERT",
 }
+
+
+# What a server breaks on, and who sends it: always, since a release, or never by default
+_SENT: Final[Mapping[str, Mapping[str, str | None]]] = {
+    "two key shares": {
+        **dict.fromkeys(("go", "java", "chrome", "firefox", "gnutls")),
+        **dict.fromkeys(("openssl", "curl", "python"), "OpenSSL 3.5"),
+        "node": "Node 24",
+    },
+    "status_request": dict.fromkeys(("go", "java", "chrome", "firefox", "gnutls")),
+}
+
+
+def broken_on_texts(evidence: Mapping[str, Any]) -> dict[str, str]:
+    """Return what each client says, by how the server ended the handshake, and ``OK`` if it does not send what breaks the server."""
+    texts = ending_texts(evidence)
+    sent = _SENT.get(str(evidence.get("breaks_on")))
+    if sent is None:
+        return texts
+    return {
+        client: OK if client not in sent else text if (release := sent[client]) is None else since(text, release)
+        for client, text in texts.items()
+    }
 
 
 def ending_texts(evidence: Mapping[str, Any]) -> dict[str, str]:

@@ -27,7 +27,8 @@ _CHAIN: Final = (
     "unsupported-algorithm", "self-signed-leaf", "untrusted-root", "intermediate-not-sent", "intermediate-unobtainable", "issuer-unknown",
 )  # fmt: skip
 _EXTENSIONS: Final = (
-    "unknown-critical-extension", "issuer-not-a-ca", "path-length-exceeded", "wrong-key-usage", "not-for-server-auth",
+    "unknown-critical-extension", "issuer-not-a-ca", "path-length-exceeded", "too-many-certificates",
+    "wrong-key-usage", "not-for-server-auth",
 )  # fmt: skip
 _STRENGTH: Final = ("weak-key", "weak-signature")
 _NAMES: Final = ("name-not-in-san", "wildcard-depth", "common-name-only", "default-certificate")
@@ -80,9 +81,10 @@ _SPEAKS_NOT: Final[Mapping[str, frozenset[str]]] = {
 }
 _LIBRARIES_SPEAK_NOT: Final = frozenset({"rdp"})
 
-# A code that stands in an order twice counts where it stands first.
+# Who takes another certificate for the leaf never looks at the leaf. A code that stands in an order twice counts where it stands first.
 _PLACE: Final = {
-    client: {code: place for place, code in enumerate(dict.fromkeys(order))} for client, order in _ORDER.items()
+    client: {code: place for place, code in enumerate(dict.fromkeys(("chain-misordered", *order)))}
+    for client, order in _ORDER.items()
 }
 
 
@@ -167,6 +169,16 @@ def _filled(text: str, record: DiagnosisRecord, target: Target) -> str:
         "name": target.name,
         "port": target.port,
         "address": f"[{endpoints[0]}]" if ":" in endpoints[0] else endpoints[0],
+        "common_name_of_subject": _common_name(str(record["evidence"].get("subject", ""))),
         **record["evidence"],
     }
     return _FIELD.sub(lambda found: words(facts.get(found[1], ""), last=", "), text)
+
+
+_COMMON_NAME: Final = re.compile(r"(?:^|,)CN=([^,\\]*)")
+
+
+def _common_name(subject: str) -> str:
+    """Return the common name in a subject, as Go names a CA; the whole subject if it has none."""
+    found = _COMMON_NAME.search(subject)
+    return found[1] if found else subject

@@ -54,7 +54,7 @@ def authorities() -> tuple[CaaIdentity, ...]:
 def authority_of(issuer: str) -> CaaIdentity | None:
     """Return the CA of the table whose organization is in ``issuer`` (RFC 4514 text)."""
     for found in _ORGANIZATION.finditer(issuer):
-        organization = _ESCAPE.sub(r"\1", found[1]).strip().strip('"').casefold()
+        organization = _value(found[1]).casefold()
         matches = [
             (len(prefix), authority)
             for authority in authorities()
@@ -64,6 +64,16 @@ def authority_of(issuer: str) -> CaaIdentity | None:
         if matches:
             return max(matches, key=lambda match: match[0])[1]
     return None
+
+
+def _organization(issuer: str) -> str:
+    """Return the organization in ``issuer`` (RFC 4514 text), or all of it where it has none."""
+    found = _ORGANIZATION.search(issuer)
+    return issuer if found is None else _value(found[1])
+
+
+def _value(text: str) -> str:
+    return _ESCAPE.sub(r"\1", text).strip().strip('"')
 
 
 def caa_claims(case: Case) -> Iterator[Claim]:
@@ -78,8 +88,12 @@ def caa_claims(case: Case) -> Iterator[Claim]:
     if wildcard and owner.rstrip(".").lower() == case.target.host.rstrip(".").lower():
         # Issuance of a wildcard looks at its base domain and above, never at a name below it.
         return
+    allowed = _allowed(answer.caa, wildcard=wildcard)
     authority = authority_of(verdict.leaf.issuer)
     if authority is None:
+        if allowed == frozenset():  # nobody, whatever the CA calls itself
+            ca = _organization(verdict.leaf.issuer)
+            yield Claim("caa-forbids-issuer", {"ca": ca, "issuer": verdict.leaf.issuer, "owner": owner, "allowed": []})
         return
     facts = {
         "ca": authority.name,
@@ -91,7 +105,6 @@ def caa_claims(case: Case) -> Iterator[Claim]:
         if flags & CRITICAL and tag.lower() not in KNOWN_TAGS:
             yield Claim("caa-forbids-issuer", {**facts, "critical": tag})
             return
-    allowed = _allowed(answer.caa, wildcard=wildcard)
     if allowed is not None and not allowed & authority.domains:
         yield Claim("caa-forbids-issuer", {**facts, "allowed": sorted(allowed)})
 

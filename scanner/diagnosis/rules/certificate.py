@@ -82,9 +82,25 @@ def _claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[Claim]:
         yield _from_problem(chain, setting, problem, by_hash, chain.leaf)
     yield from _store_claims(chain, setting, by_hash, leaf_codes)
     for problem in chain.chain_problems:
+        place = setting.negotiation.leaf_position
+        if 0 < place < len(chain.sent):  # the chain was judged with the leaf first
+            if problem.code == "chain-misordered":
+                continue  # reported with what it leads to: that clients take another certificate for the leaf
+            problem = Problem(problem.code, problem.certificate, _as_sent(problem.evidence, place))
         yield _from_problem(chain, setting, problem, by_hash, None)
     if chain.leaf is not None:
         yield from expires_soon(chain.leaf, setting)
+
+
+def _as_sent(evidence: Mapping[str, Any], leaf_position: int) -> dict[str, Any]:
+    """Return the evidence with places among the certificates as they were sent, where the leaf was not first."""
+    changed = dict(evidence)
+    position = evidence.get("position")
+    if isinstance(position, int) and 0 < position <= leaf_position:
+        changed["position"] = position - 1
+    if "extras" in evidence:
+        changed["extras"] = [_as_sent(extra, leaf_position) for extra in evidence["extras"]]
+    return changed
 
 
 def _transport_claims(leaf: Certificate) -> Iterator[Claim]:

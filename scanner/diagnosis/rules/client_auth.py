@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Any, Final
 
-from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, QUIET, Case, flight_of
+from scanner.diagnosis.case import AUTHENTICATED, CLIENT_AUTH, HTTP, QUIET, Case, flight_of
 from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.session_refusals import is_for_the_moment
 from scanner.model.evidence import Completion, EndpointEvidence, Failure, ServerFlight, Stage
 from scanner.times import moment
 from scanner.tls.registry_names import alert_name, version_name
@@ -40,17 +41,29 @@ _CERTIFICATE: Final = (
 # Statuses that nginx gives to failed and to absent client certificates, and that it shows as 400 by default
 _NGINX_STATUSES: Final = frozenset({495, 496})
 _REFUSALS: Final = frozenset({401, 403})
+_CLIENT_ERRORS: Final = _REFUSALS | {400}
+_CERTIFICATE_REQUIRED: Final = 116
+# Alerts at a certificate of ours (RFC 8446 section 6.2)
+_OF_CERTIFICATES: Final = frozenset({42, 43, 44, 45, 46, 48, 49, 51, _CERTIFICATE_REQUIRED})
+# What names a certificate of the client's on a server that has asked for none: more than the word alone, which is on many pages.
+_DEMANDED: Final = (
+    r"(?:ssl|tls|client|user|klient|客户端|用戶端)[ -]*(?:certifi|zertifi|证书|憑證)|post-handshake auth|\bclient[ -]cert"
+    r"|(?:certificate|zertifikat) (?:is |was )?(?:required|needed|erforderlich)|(?:no|valid) (?:client |ssl )?certificate"
+)
 _TITLE: Final = r"<title[^>]*>(.*?)</title"
 _TAG: Final = r"<(style|script)\b.*?</\1[^>]*>|<[^>]*>"
 _IN_PAGES: Final = re.IGNORECASE | re.DOTALL
 _ENDED: Final = frozenset({Failure.CLOSED, Failure.RESET, Failure.ALERT})
-_HTTP_ALPN: Final = frozenset({"h2", "http/1.1"})
+HTTP_ALPN: Final = frozenset({"h2", "http/1.1"})
 
 
 def client_auth_claims(case: Case) -> Iterator[Claim]:
     """Yield what an address demands that asks for a client certificate."""
     flight = flight_of(case.endpoint)
-    if flight is None or flight.negotiation.client_auth is None:
+    if flight is None:
+        return
+    if flight.negotiation.client_auth is None:
+        yield from _behind_claims(case)
         return
     without = case.endpoint.completions.get(CLIENT_AUTH)
     ours = case.endpoint.completions.get(AUTHENTICATED)
@@ -68,11 +81,47 @@ def client_auth_claims(case: Case) -> Iterator[Claim]:
     if demand is None or without is None:
         return
     if demand is Demand.WELCOME:
-        yield Claim("client-certificate-optional", facts)
+        told = _told_best(case)
+        yield Claim(
+            "client-certificate-optional", facts if told.waited is None else {**facts, "seconds": round(told.waited, 1)}
+        )
     elif demand is Demand.REFUSED:
         yield Claim("client-certificate-required", {**_ending(without, demand), **facts})
     else:
         yield Claim("client-certificate-required-by-application", {**_ending(_told_best(case), demand), **facts})
+
+
+def _behind_claims(case: Case) -> Iterator[Claim]:
+    """Yield what an HTTP answer demands of a server that did not ask for a certificate in its handshake: where one is asked for by
+    path, by renegotiation or after the handshake (RFC 8446 section 4.6.2), or only by the application."""
+    completions = case.endpoint.completions
+    without, ours = completions.get(HTTP), completions.get(AUTHENTICATED)
+    if without is None or (how := demanded_behind(without)) is None:
+        return
+    if ours is None:
+        facts = _ending(without, Demand.REFUSED_BEHIND)
+        yield Claim("client-certificate-required-by-application", {**facts, "asked": how})
+    elif demanded_behind(ours) is not None or (ours.failure is Failure.ALERT and ours.alert in _OF_CERTIFICATES):
+        facts = _ending(ours, Demand.REFUSED_BEHIND)
+        yield Claim("client-certificate-rejected", {**facts, **_shown(ours, [], case.context.at)})
+
+
+def demanded_behind(completion: Completion) -> str | None:
+    """Return how a client certificate is demanded behind a handshake that did not ask for one; ``None`` if it is not."""
+    status = completion.status
+    if completion.stage is Stage.DONE:
+        named = status in _NGINX_STATUSES or (status in _CLIENT_ERRORS and _names_certificate(completion))
+        if not named and not (completion.renegotiated and status in _REFUSALS and completion.challenge is None):
+            return None
+    elif completion.stage is not Stage.APPLICATION or completion.failure not in _ENDED:
+        return None
+    elif not completion.renegotiated and completion.alert != _CERTIFICATE_REQUIRED:
+        return None
+    if completion.renegotiated:
+        return "by renegotiation"
+    if completion.alert == _CERTIFICATE_REQUIRED or re.search(_AFTER_HANDSHAKE, _text(completion.reply), re.IGNORECASE):
+        return "after the handshake"
+    return "in its answer"
 
 
 def required(endpoint: EndpointEvidence, protocol: str) -> bool | None:
@@ -116,11 +165,16 @@ def _demand(completion: Completion, protocol: str, flight: ServerFlight) -> Dema
         return Demand.REFUSED
     if completion.stage is Stage.APPLICATION:
         if completion.failure is None:
-            return Demand.REFUSED_BEHIND if _speaks_of_certificates(completion) else Demand.WELCOME
+            if _speaks_of_certificates(completion):
+                return Demand.REFUSED_BEHIND
+            # a service that is starting, or has too many clients, has not looked at this one yet
+            later = is_for_the_moment(protocol, _words_with_code(completion.reply))
+            return None if later else Demand.WELCOME
         if completion.failure in _ENDED:
-            known = protocol != "tls" or flight.negotiation.alpn in _HTTP_ALPN
+            # who was asked nothing, or in a protocol that it speaks, does not hang up for another reason
+            known = completion.waited is not None or protocol != "tls" or flight.negotiation.alpn in HTTP_ALPN
             return Demand.REFUSED_BEHIND if known else None
-        return Demand.WELCOME  # it waits for another word than ours, and has not refused
+        return None  # it has neither answered nor refused in the time that it had
     if completion.stage is not Stage.DONE:
         return None
     status = completion.status
@@ -141,8 +195,8 @@ def hung_up(completion: Completion) -> bool:
 def _rejection(case: Case, ours: Completion, flight: ServerFlight, shown: dict[str, Any]) -> Demand | None:
     """Return why our certificate counts as refused; ``None`` if it does not."""
     demand = _demand(ours, case.target.protocol, flight)
-    if demand is Demand.REFUSED or (demand is None and ours.stage is Stage.APPLICATION):
-        return Demand.REFUSED
+    if demand is Demand.REFUSED:
+        return demand
     if demand is not Demand.REFUSED_BEHIND:
         return None
     plain = case.endpoint.completions.get(CLIENT_AUTH)
@@ -208,6 +262,16 @@ def _text(reply: bytes) -> str:
     return reply.decode("utf-8", "replace")
 
 
+def _words_with_code(reply: bytes) -> str:
+    """Return the words of a refusal with the code of their protocol first."""
+    if reply[:1] == b"E" and b"\0" in reply[1:5]:
+        fields = {part[:1]: part[1:].decode("utf-8", "replace") for part in reply[5:].split(b"\0") if part}
+        return " ".join(fields[key] for key in (b"S", b"C", b"M") if key in fields)
+    if reply[:1] == b"\x30" and (found := re.search(rb"\x0a\x01(.)", reply, re.DOTALL)) is not None:
+        return f"{found[1][0]} {_message_of_ldap(reply)}"
+    return reply.decode("utf-8", "replace")
+
+
 def _message_of_postgres(reply: bytes) -> str:
     """Return the M field of an ErrorResponse."""
     return next((part[1:].decode("utf-8", "replace") for part in reply[5:].split(b"\0") if part[:1] == b"M"), "")
@@ -225,6 +289,14 @@ def _message_of_ldap(reply: bytes) -> str:
 
 def _speaks_of_certificates(completion: Completion) -> bool:
     return re.search(_CERTIFICATE, _text(completion.reply), re.IGNORECASE) is not None
+
+
+# Of Apache's answer to a client of TLS 1.3 that it cannot ask
+_AFTER_HANDSHAKE: Final = "post-handshake auth"
+
+
+def _names_certificate(completion: Completion) -> bool:
+    return re.search(_DEMANDED, _text(completion.reply), re.IGNORECASE) is not None
 
 
 def _shown(ours: Completion, authorities: list[str], at: float) -> dict[str, Any]:
@@ -272,4 +344,13 @@ _REASONS: Final = {
     "not-for-signatures": "its key usage has no digitalSignature",
 }
 
-__all__ = ["Demand", "client_auth_claims", "demand_without", "hung_up", "ours_taken", "required", "said"]
+__all__ = [
+    "Demand",
+    "client_auth_claims",
+    "demand_without",
+    "demanded_behind",
+    "hung_up",
+    "ours_taken",
+    "required",
+    "said",
+]

@@ -60,12 +60,13 @@ def _local(case: Case, verdict: ChainVerdict, clock: ClockVerdict, offset: float
         possible = not exact and offset > 0 and certificate.not_before > agreed
         if explained or possible:
             how_much = span(abs(offset))
+            ours, theirs = ("behind", "ahead") if offset > 0 else ("ahead", "behind")
             yield Claim(
                 "local-clock-wrong",
                 {
                     "offset": how_much if exact else f"at least {how_much}",
                     "offset_seconds": round(offset),
-                    "direction": "behind" if offset > 0 else "ahead",
+                    "direction": ours,
                     "local_time": moment(local),
                     "agreed_time": moment(agreed),
                     "certificate": certificate.sha256,
@@ -75,6 +76,8 @@ def _local(case: Case, verdict: ChainVerdict, clock: ClockVerdict, offset: float
                     "explained": explained,
                     "by_local_clock": "not valid yet" if certificate.not_before > local else "expired",
                     "witnesses_count": len(clock.witnesses),
+                    # without anything else that tells the time, these servers may be the ones that are wrong
+                    **({} if clock.servers is None else {"servers": clock.servers, "servers_direction": theirs}),
                     "witnesses": [dict(witness) for witness in clock.witnesses],
                 },
             )

@@ -8,6 +8,7 @@ from typing import Any
 from scanner.diagnosis.case import BROWSER_PROTOCOLS, Case, followup
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.rules.certificate import BROWSERS, SHOWN
+from scanner.trust import placeholders
 
 
 def name_claims(case: Case) -> Iterator[Claim]:
@@ -24,6 +25,12 @@ def name_claims(case: Case) -> Iterator[Claim]:
         evidence["certificate"] = verdict.leaf.sha256
     if name.code == "wildcard-depth":
         evidence["wildcard"] = next((entry for entry in name.nearest if _would_cover(entry, wanted)), "a wildcard")
+    if verdict.trusted and verdict.leaf is not None and (known := placeholders.match(verdict.leaf)) is not None:
+        # a store has this very certificate, or its product's CA, and still it names nobody who asks
+        product, entry = known
+        if entry.decides:
+            issuing = {"subject": verdict.leaf.subject, "issuer": verdict.leaf.issuer}
+            yield Claim("placeholder-certificate", {"product": product, "certificate": verdict.leaf.sha256, **issuing})
     if name.refused_by:
         evidence |= {"reason": name.reason, "refused_by": [SHOWN.get(client, client) for client in name.refused_by]}
         only_browsers = BROWSERS.issuperset(name.refused_by) and case.target.protocol not in BROWSER_PROTOCOLS
@@ -40,7 +47,7 @@ def _same_for_any_name(case: Case) -> bool:
     first = case.probe.flight
     if answer is None or not answer.ok or answer.flight is None or first is None:
         return False
-    return bool(first.certificates) and answer.flight.certificates[:1] == first.certificates[:1]
+    return bool(first.certificates) and answer.flight.leaf_first[:1] == first.leaf_first[:1]
 
 
 def _would_cover(entry: str, wanted: str) -> bool:

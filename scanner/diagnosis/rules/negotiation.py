@@ -10,17 +10,20 @@ from scanner.codec.encode import LONGEST_NEGOTIATION, MAX_NEGOTIATIONS, negotiat
 from scanner.diagnosis.case import Case, accepted_of, followup
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.parts import ChainSetting
-from scanner.diagnosis.rules.refusal import alpn_facts, answer_word
+from scanner.diagnosis.rules.opening import answer_word
+from scanner.diagnosis.rules.refusal import alpn_facts
 from scanner.model.evidence import EndpointEvidence, Negotiation
-from scanner.tls.offers import BROWSER_SCHEMES, MODERN, NO_ALPN, RSA_KX, SHA1_SCHEMES, TLS12, TLS13
+from scanner.tls.offers import BROWSER_SCHEMES, MODERN, NO_ALPN, RSA_KX, SHA1_SCHEMES, SHA224_SCHEMES, TLS12, TLS13
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
 from scanner.trust.verdicts import ChainVerdict
+from scanner.x509.extensions import DIGITAL_SIGNATURE
 
 # Below this every current client refuses a finite-field group (logjam; OpenSSL's security level 1).
 MIN_DH_BITS: Final = 1024
 
 NO_FORWARD_SECRECY: Final = "no forward secrecy"
 
+_ALL_CLIENTS: Final = ("Chrome", "Firefox", "Go", "Java", "OpenSSL", "GnuTLS")
 # Key kinds of a leaf that some mainstream clients do not take, and which: Chromium's list of schemes has none of them,
 # Firefox has ECDSA P-521, Go has P-521 and Ed25519; neither reads RSASSA-PSS keys.
 _REFUSED_BY: Final = {
@@ -32,8 +35,15 @@ _REFUSED_BY: Final = {
     "ed448": ("Chrome", "Firefox", "Go"),
     "rsa-pss": ("Chrome", "Firefox", "Go"),
     "dsa": ("Chrome", "Firefox", "Go", "OpenSSL"),
+    # OpenSSL signs with SM2 by its own suites alone, and with ML-DSA since version 3.5
+    **dict.fromkeys(("ec:SM2", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87"), _ALL_CLIENTS),
 }
 _BROWSERS: Final = frozenset({"Chrome", "Firefox"})
+# Schemes that are at the end of our list, since not all clients offer them, by the question that leaves them out.
+OLD_SCHEMES: Final = {
+    **dict.fromkeys(SHA1_SCHEMES, "no-sha1"),
+    **dict.fromkeys(SHA224_SCHEMES, "no-sha224"),
+}
 
 
 @bounded_memo(MAX_NEGOTIATIONS, LONGEST_NEGOTIATION, negotiation_bytes)
@@ -73,17 +83,8 @@ def comparison_claims(case: Case) -> Iterator[Claim]:
                 "tried": {"forward-secret": answer_word(answer)},
             },
         )
-    answer = followup(case.endpoint, "no-sha1")
-    if negotiation.version == TLS12 and negotiation.signature_scheme in SHA1_SCHEMES:
-        if answer is not None and not answer.ok:
-            yield Claim(
-                "no-shared-signature-scheme",
-                {
-                    "scheme": scheme_name(negotiation.signature_scheme),
-                    "refused_by": ["Chrome", "Go", "OpenSSL"],
-                    "tried": {"no-sha1": answer_word(answer)},
-                },
-            )
+    if negotiation.version == TLS12:
+        yield from _old_scheme(case, negotiation)
     if case.probe.offer == NO_ALPN.name:
         answer = followup(case.endpoint, MODERN.name)
         tried = {} if answer is None else {"tried": {MODERN.name: answer_word(answer)}}
@@ -93,6 +94,28 @@ def comparison_claims(case: Case) -> Iterator[Claim]:
         yield Claim("sni-required", {"how": answer_word(answer)})
 
 
+def _old_scheme(case: Case, negotiation: Negotiation) -> Iterator[Claim]:
+    """Yield ``no-shared-signature-scheme`` if the server signs with SHA-1 or SHA-224, and a hello without these is refused, or is
+    answered by the same signature."""
+    scheme = negotiation.signature_scheme
+    if scheme is None or (question := OLD_SCHEMES.get(scheme)) is None:
+        return
+    answer = followup(case.endpoint, question)
+    if answer is None:
+        return
+    facts: dict[str, Any] = {"scheme": scheme_name(scheme), "tried": {question: answer_word(answer)}}
+    signed = None if answer.flight is None else answer.flight.negotiation.signature_scheme
+    if answer.ok and signed == scheme:
+        facts |= {"signed_with": scheme_name(scheme), "scheme_code": scheme}
+    elif answer.ok:
+        return
+    refusing = ["Chrome", "Go", "OpenSSL"] if scheme in SHA1_SCHEMES else ["Chrome", "Firefox", "Go"]
+    yield Claim(
+        "no-shared-signature-scheme",
+        {**facts, "refused_by": [c for c in refusing if case.browsers or c not in _BROWSERS]},
+    )
+
+
 def key_refused_by(verdict: ChainVerdict | None, *, browsers: bool) -> tuple[str, ...]:
     """Return the mainstream clients that do not take the kind of key which the leaf has, of those that speak the protocol."""
     leaf = verdict.leaf if verdict is not None else None
@@ -100,7 +123,8 @@ def key_refused_by(verdict: ChainVerdict | None, *, browsers: bool) -> tuple[str
         return ()
     clients = _REFUSED_BY.get(leaf.key)
     if clients is None:
-        clients = _REFUSED_BY.get(leaf.key.partition(":")[0], ())
+        # a key of an algorithm that is not known here, shown by its identifier, is known to no client
+        clients = _ALL_CLIENTS if "." in leaf.key_type else _REFUSED_BY.get(leaf.key_type, ())
     return tuple([client for client in clients if browsers or client not in _BROWSERS]) if clients else ()
 
 
@@ -109,7 +133,7 @@ def has_another_key(endpoint: EndpointEvidence) -> bool:
     answer, flight = followup(endpoint, "browser-schemes"), endpoint.probe.flight
     if answer is None or not answer.ok or answer.flight is None or not answer.flight.certificates or flight is None:
         return False
-    return answer.flight.certificates[:1] != flight.certificates[:1] and (
+    return answer.flight.leaf_first[:1] != flight.leaf_first[:1] and (
         answer.flight.negotiation.signature_scheme in (None, *BROWSER_SCHEMES)
     )
 
@@ -146,6 +170,11 @@ def flight_claims(negotiation: Negotiation, chain: ChainVerdict | None) -> Itera
     """Yield what is wrong in itself with a flight that came whole and has certificates."""
     if not negotiation.complete:
         return
+    if chain is not None and chain.leaf is not None and 0 < negotiation.leaf_position < len(chain.sent):
+        moved = _moved(negotiation.leaf_position, chain)
+        if negotiation.version is not None:
+            moved["version"] = version_name(negotiation.version)
+        yield Claim("chain-misordered", moved, severity="error")
     if negotiation.signature_valid is False:
         mismatch: dict[str, Any] = {}
         if negotiation.signature_scheme is not None:
@@ -157,9 +186,42 @@ def flight_claims(negotiation: Negotiation, chain: ChainVerdict | None) -> Itera
         yield Claim("malformed-handshake", {"detail": "the server's Finished does not verify"})
 
 
+def _moved(place: int, chain: ChainVerdict) -> dict[str, Any]:
+    """Return which certificate of a chain is the leaf although another is first. ``chain.sent`` has it first."""
+    leaf, *others = [certificate and (certificate.subject or "(empty subject)") for certificate in chain.sent]
+    first = chain.sent[1]
+    order = {certificate.sha256: number for number, certificate in enumerate(chain.path)}
+    sorted_path = sorted(
+        (one for one in chain.sent if one is not None and one.sha256 in order), key=lambda one: order[one.sha256]
+    )
+    return {
+        "leaf_position": place,
+        "leaf_number": place + 1,
+        "count": len(chain.sent),
+        "misplaced": leaf,
+        "in_its_place": others[0] or "a certificate that cannot be read",
+        "certificate": None if chain.leaf is None else chain.leaf.sha256,
+        "sent": [*others[:place], leaf, *others[place:]],
+        "should_be": [one.subject for one in sorted_path],
+        "first_signs": first is not None and (first.key_usage is None or bool(first.key_usage & DIGITAL_SIGNATURE)),
+    }
+
+
 @bounded_memo(MAX_NEGOTIATIONS, LONGEST_NEGOTIATION, negotiation_bytes)
 def bare_flight_claims(negotiation: Negotiation) -> tuple[Claim, ...]:
-    """Return ``no-certificate``, of a flight that came whole and has none."""
+    """Return what is wrong with a flight that came whole and has no certificate.
+
+    With an anonymous suite it has none by design (RFC 5246 section 7.4.2): then it is the suite. Up to TLS 1.2 the refusal of our
+    own hello already says so.
+    """
     if not negotiation.complete:
         return ()
-    return (Claim("no-certificate", {} if negotiation.cipher is None else {"cipher": cipher_name(negotiation.cipher)}),)
+    if negotiation.cipher is None:
+        return (Claim("no-certificate", {}),)
+    name = cipher_name(negotiation.cipher)
+    if cipher_suite(negotiation.cipher).auth != "anon":
+        return (Claim("no-certificate", {"cipher": name}),)
+    if negotiation.version is None or negotiation.version >= TLS12:
+        return ()
+    facts = {"cipher": name, "cipher_code": negotiation.cipher, "anonymous_cipher": name}
+    return (Claim("no-shared-cipher", {**facts, "version": version_name(negotiation.version)}),)

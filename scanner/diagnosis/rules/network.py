@@ -14,8 +14,16 @@ _CODES: Final = {
     Failure.CONNECTION_REFUSED: "connection-refused",
     Failure.NETWORK_UNREACHABLE: "network-unreachable",
     Failure.HOST_UNREACHABLE: "host-unreachable",
-    # Any other error of connect(2): no route (EADDRNOTAVAIL), a local rule (EPERM, EACCES), ...
+    # Any other error of connect(2), such as a rule of this machine's packet filter (EPERM)
     Failure.CONNECT_ERROR: "network-unreachable",
+}
+
+
+# What the network answered, where the error says more than "host unreachable"
+_ANSWERS: Final = {
+    "EACCES": "administratively prohibited",
+    "ENOPROTOOPT": "protocol unreachable",
+    "EPROTO": "parameter problem",
 }
 
 
@@ -28,6 +36,8 @@ def connect_claims(case: Case) -> Iterator[Claim]:
     facts: dict[str, Any] = {"port": case.target.port}
     if probe.detail:
         facts["detail"] = probe.detail
+        if probe.detail in _ANSWERS:
+            facts["answer"] = _ANSWERS[probe.detail]
     if probe.connect_seconds is not None:
         # rounded as in the finding, so that judging it again gives an equal value
         facts["seconds"] = round(round(probe.connect_seconds, 6), 3)

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import ENUMERATION, Case, followup, works
+from scanner.diagnosis.case import Case, followup, works
 from scanner.diagnosis.claim import Claim
+from scanner.diagnosis.rules.opening import OPENING_FAILURES, opening_claims, plaintext_facts, tried_at, waited
 from scanner.model.evidence import EndpointEvidence, Failure, Negotiation, Probe, Stage
 from scanner.starttls.protocols import PROTOCOLS
 from scanner.tls.offers import MODERN, TLS12, UNCOMPUTED_GROUPS
-from scanner.tls.registry_names import alert_name, cipher_name, group_name, scheme_name, version_name
+from scanner.tls.registry_names import alert_name, cipher_name, cipher_suite, group_name, scheme_name, version_name
 
 REFUSALS: Final = frozenset({Failure.RESET, Failure.CLOSED, Failure.SILENT, Failure.ALERT, Failure.MALFORMED})
-STARTTLS_FAILURES: Final = frozenset(
-    {Failure.STARTTLS_NOT_OFFERED, Failure.STARTTLS_REFUSED, Failure.STARTTLS_MALFORMED}
-)
 LEGACY_QUESTIONS: Final = ("tls11", "tls10", "ssl3")
 SNI_QUESTIONS: Final = ("other-sni", "no-sni")
+# A header of the PROXY protocol before anything else, by its version
+PROXY_QUESTIONS: Final = ("proxy-v1", "proxy-v2")
 # The alert of a server that knows none of the names in ALPN (RFC 7301 section 3.2)
 NO_APPLICATION_PROTOCOL: Final = 120
 
@@ -51,19 +51,29 @@ _HOW: Final = {
     Failure.SILENT: "ignores",
     Failure.ALERT: "refuses",
     Failure.MALFORMED: "garbles",
+    Failure.SESSION_REFUSED: "refuses",
 }
 
 
 def refusal_claims(case: Case) -> Iterator[Claim]:
     """Yield why the handshake at this address did not come to the end of the server's flight."""
     probe = case.probe
-    if probe.failure in STARTTLS_FAILURES or (probe.stage is Stage.STARTTLS and probe.failure in REFUSALS):
-        yield _starttls(case)
+    if (header := header_expected(case.endpoint)) is not None:
+        yield Claim("proxy-header-expected", failure_facts(case) | {"header": header})
+    elif probe.failure in OPENING_FAILURES or (probe.stage is Stage.STARTTLS and probe.failure in REFUSALS):
+        yield from opening_claims(case)
     elif probe.failure is Failure.PLAINTEXT:
-        yield Claim("plaintext-on-tls-port", _plaintext_facts(probe))
+        yield Claim("plaintext-on-tls-port", plaintext_facts(probe))
     elif probe.failure in REFUSALS:
         facts = failure_facts(case)
         yield from _explained(case, facts) or (_unexplained(case, facts),)
+
+
+def header_expected(endpoint: EndpointEvidence) -> str | None:
+    """Return the version of the PROXY header that a server answers to, and not to a connection without one; ``None`` if none is known."""
+    if endpoint.probe.ok:
+        return None
+    return next((name.removeprefix("proxy-") for name in PROXY_QUESTIONS if works(endpoint, name)), None)
 
 
 def failure_facts(case: Case) -> dict[str, Any]:
@@ -80,11 +90,9 @@ def failure_facts(case: Case) -> dict[str, Any]:
         facts["detail"] = probe.detail
     if probe.bytes_received:
         facts["bytes_received"] = probe.bytes_received
-    tried = {
-        name: answer_word(answer)
-        for name, answer in case.endpoint.followups.items()
-        if not name.startswith(ENUMERATION)
-    }
+    if probe.failure is Failure.SILENT:
+        facts |= waited(probe)
+    tried = tried_at(case.endpoint)
     if tried:
         facts["tried"] = tried
         newer = [name for name in tried if name not in LEGACY_QUESTIONS]
@@ -96,6 +104,8 @@ def failure_facts(case: Case) -> dict[str, Any]:
 # How an offer differs from the first, for people
 _OFFER_WORDS: Final = {
     "small": "no post-quantum share",
+    "two-shares": "two key shares, none of them post-quantum",
+    "no-status": "no request for a staple",
     "other-sni": "another server name",
     "no-sni": "no server name",
     "no-alpn": "no ALPN",
@@ -103,20 +113,12 @@ _OFFER_WORDS: Final = {
     "all-groups": "every group",
     "all-schemes": "every signature scheme",
     "everything": "every suite, group and signature scheme, no ALPN",
+    "proxy-v1": "a PROXY header first",
     "tls12": "TLS 1.2 alone",
     "tls12-everything": "TLS 1.2 with every suite and group",
     "tls10": "TLS 1.0",
     "tls11-tls10-ssl3": "TLS 1.1, TLS 1.0, SSL 3.0",
 }
-
-
-def answer_word(probe: Probe) -> str:
-    """Return how a connection ended, in one word: "ok", an alert's name, or the failure's."""
-    if probe.failure is None:
-        return "ok"
-    if probe.failure is Failure.ALERT and probe.alert is not None:
-        return alert_name(probe.alert[1])
-    return str(probe.failure)
 
 
 def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
@@ -128,9 +130,13 @@ def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
     if works(endpoint, "no-alpn"):
         return [Claim("no-shared-alpn", facts | alpn_facts(case.target.protocol))]
     if works(endpoint, "small"):
+        if followup(endpoint, "two-shares") is not None and not works(endpoint, "two-shares"):
+            return [_unexplained(case, facts | {"breaks_on": TWO_SHARES})]
         return [Claim("large-hello-dropped", facts)]
     if works(endpoint, "tls12"):
         return [Claim("version-intolerant", facts)]
+    if works(endpoint, "no-status"):
+        return [_unexplained(case, facts | {"breaks_on": STATUS_REQUEST})]
     if any(works(endpoint, name) for name in _LISTS):
         return _mismatch(case, facts)
     if works(endpoint, "tls12-everything"):
@@ -161,6 +167,9 @@ def name_is_the_reason(endpoint: EndpointEvidence) -> bool:
     return False
 
 
+# What some clients do not send and a server may fail on, in the words of its evidence
+TWO_SHARES: Final = "two key shares"
+STATUS_REQUEST: Final = "status_request"
 # What was offered in longer lists, the shortest changes first
 _LISTS: Final = ("all-suites", "all-groups", "all-schemes", "everything")
 # Who does not take a certificate or a signature of a scheme that no browser offers
@@ -203,6 +212,8 @@ def _choice_facts(chosen: Negotiation) -> dict[str, Any]:
     if chosen.cipher is not None:
         facts["cipher"] = cipher_name(chosen.cipher)
         facts["cipher_code"] = chosen.cipher
+        if cipher_suite(chosen.cipher).auth == "anon":
+            facts["anonymous_cipher"] = facts["cipher"]
     if chosen.group is not None:
         facts["group"] = group_name(chosen.group)
     if chosen.dh_bits is not None:
@@ -259,6 +270,43 @@ def _unexplained(case: Case, facts: dict[str, Any]) -> Claim:
     return Claim("closed-during-handshake", facts)
 
 
+def finish_claims(case: Case) -> Iterator[Claim]:
+    """Yield how a handshake below TLS 1.3 ended after our own flight. One that was cut was tried again (``scanner.net.observe``)."""
+    if case.evidence.doubt is not None:
+        return
+    flight = case.flight
+    for question, completion in case.endpoint.completions.items():
+        if not completion.answered or completion.failure is None or completion.presented:
+            continue
+        facts: dict[str, Any] = {
+            "failure": str(completion.failure),
+            "after": "the client's key exchange",
+            "question": question,
+        }
+        if flight is not None and flight.negotiation.cipher is not None:
+            facts["cipher"] = cipher_name(flight.negotiation.cipher)
+        if completion.failure is Failure.MALFORMED:
+            yield Claim(
+                "malformed-handshake", {**facts, "detail": f"{completion.detail} after the client's key exchange"}
+            )
+            return
+        if completion.alert is not None:
+            facts |= {"alert": alert_name(completion.alert), "alert_code": completion.alert}
+        elif completion.failure is Failure.SILENT:
+            facts["waited"] = round(completion.seconds, 1)
+        facts["breaks"] = _BREAKS[completion.failure]
+        yield Claim("closed-during-handshake", facts)
+        return
+
+
+_BREAKS: Final = {
+    Failure.RESET: "resets the connection",
+    Failure.CLOSED: "closes the connection",
+    Failure.SILENT: "falls silent",
+    Failure.ALERT: "sends an alert",
+}
+
+
 def legacy_claims(case: Case) -> tuple[Claim, ...]:
     """Return ``legacy-version-only`` where a server answers our offer of TLS 1.3 and 1.2 with an older version of its own."""
     flight = case.probe.flight
@@ -278,35 +326,3 @@ def legacy_claims(case: Case) -> tuple[Claim, ...]:
     if flight.negotiation.cipher is not None:
         facts["ciphers"] = [cipher_name(flight.negotiation.cipher)]
     return (Claim("legacy-version-only", facts),)
-
-
-def _plaintext_facts(probe: Probe) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    if probe.recognised:
-        facts["recognised"] = probe.recognised.upper()
-        facts["recognised_protocol"] = probe.recognised
-    if probe.first_bytes:
-        facts["first_bytes"] = probe.first_bytes.hex()
-    return facts
-
-
-def _starttls(case: Case) -> Claim:
-    probe = case.probe
-    facts: dict[str, Any] = {"protocol": case.target.protocol, **_plaintext_facts(probe)}
-    if probe.detail:
-        facts["words"] = probe.detail
-    if probe.failure is Failure.STARTTLS_REFUSED:
-        return Claim("starttls-refused", facts)
-    if probe.failure in REFUSALS:
-        # The dialogue never came to the upgrade: nothing was said, or the server hung up.
-        facts["words"] = _NO_DIALOGUE[probe.failure]
-    return Claim("starttls-not-offered", facts)
-
-
-_NO_DIALOGUE: Final = {
-    Failure.SILENT: "the server never says what the protocol begins with; it may expect TLS from the first byte",
-    Failure.CLOSED: "the server hangs up before the upgrade",
-    Failure.RESET: "the connection is reset before the upgrade",
-    Failure.ALERT: "the server answers with a TLS alert; it expects TLS from the first byte",
-    Failure.MALFORMED: "the server's words cannot be read",
-}

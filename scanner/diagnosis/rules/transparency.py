@@ -45,16 +45,19 @@ def transparency_claims(
         return  # as most are
     common = _common(leaf, judged)
     if not judged.scts:
-        yield Claim("no-scts", common, _severity(setting, judged, "error"))
+        if not judged.satisfied:
+            yield Claim("no-scts", common, _severity(setting, judged, "error"))
         return
     if any(item.status == "unverified" for item in judged.scts):
         return  # its issuer is not known, which has a code of its own
-    refused = not judged.satisfied
+    unknown = [item for item in judged.scts if item.status == "unknown-log"]
+    # logs of that time may have left the list, so that neither are they unknown, nor the others too few
+    left_out = judged.earlier and bool(unknown)
+    refused = not judged.satisfied and not left_out
     if current and refused:
         yield Claim("too-few-scts", {**_shortage(judged), **common}, _severity(setting, judged, "error"))
     if current:
-        unknown = [item for item in judged.scts if item.status == "unknown-log"]
-        if unknown:
+        if unknown and not left_out:
             yield Claim("unknown-log", {**_logs(unknown), **common}, _severity(setting, judged, "warning"))
         out_of_use = [item for item in judged.scts if not _counts(item, judged)]
         if out_of_use:

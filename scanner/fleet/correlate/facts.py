@@ -30,6 +30,8 @@ MAX_DEPTH: Final = 10
 MAX_ISSUER_TEXT: Final = 1024
 # What precedes the names of servers of --ntp among the witnesses: they are no part of the fleet.
 SNTP_PREFIX: Final = "ntp "
+# What begins the mark of a witness's address (``Witness.via``)
+ADDRESS_MARK: Final = "address:"
 
 WitnessKind = Literal["sct", "ocsp", "crl", "http-date", "tls-random", "sntp"]
 _TELL_PRESENT: Final = frozenset({"http-date", "tls-random", "sntp"})
@@ -171,7 +173,7 @@ class FactsBuilder:
     def date(self, address: str, date: float | None, local_time: float | None, mark: str | None) -> None:
         """Take in what a server said of the present in an HTTP answer."""
         if date is not None and local_time is not None:
-            via = (f"address:{address}",) if mark is None else (f"address:{address}", mark)
+            via = (f"{ADDRESS_MARK}{address}",) if mark is None else (f"{ADDRESS_MARK}{address}", mark)
             self.witnesses[Witness("http-date", registrable(self.name), int(date), int(local_time), None, via)] = None
 
     def sct(self, operator: str, time: float) -> None:
@@ -238,7 +240,7 @@ def facts_from_json(recorded: object) -> Facts | None:
 
 def sntp_witness(host: str, address: str, time: float, local: float) -> Witness:
     """Return what a server of ``--ntp`` said, for ``ClockFold.add_witness``."""
-    return Witness("sntp", f"{SNTP_PREFIX}{host}", int(time), int(local), None, (f"address:{address}",))
+    return Witness("sntp", f"{SNTP_PREFIX}{host}", int(time), int(local), None, (f"{ADDRESS_MARK}{address}",))
 
 
 def recorded_sntp(finding: Mapping[str, Any]) -> tuple[Witness, ...]:

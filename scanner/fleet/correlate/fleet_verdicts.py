@@ -17,13 +17,15 @@ class ClockVerdict(Struct, frozen=True):
     ``state``: "confirmed" (enough independent witnesses agree with it), "wrong" (enough contradict it),
     "unknown" (too few, or they contradict each other). ``witnesses`` are JSON records for the finding's evidence: kind,
     who, time, until, local_time. ``margin`` is by how many seconds the agreed time may be off at most; ``None`` where
-    only a direction is known, and ``offset`` is the least that it must be.
+    only a direction is known, and ``offset`` is the least that it must be. ``servers``: only so many servers of one estate
+    contradict the clock, so it may as well be theirs that are wrong.
     """
 
     state: Literal["confirmed", "wrong", "unknown"] = "unknown"
     offset: float | None = None
     witnesses: tuple[Mapping[str, Any], ...] = ()
     margin: float | None = None
+    servers: int | None = None
 
     def corrected(self, local: float) -> float:
         """Return what time it was when our clock said ``local``, as far as that is known."""

@@ -38,9 +38,14 @@ class Fold:
         self.reach = ReachFold()
         self._awaited: set[str] = set()  # issuers that targets wait for
 
-    def add(self, facts: Facts | None) -> bool:
-        """Take in one target; ``None`` is one that tells nothing. Return True if something was learnt that others may wait for."""
+    def add(self, facts: Facts | None, begun: int | None = None) -> bool:
+        """Take in one target; ``None`` is one that tells nothing. Return True if something was learnt that others may wait for.
+
+        ``begun``: since when its certificate is valid, if that is trusted by our clock.
+        """
         self.targets += 1
+        if begun is not None:
+            self.clock.add_valid(begun)
         if facts is None:
             return False
         learnt = self.clock.add(facts)
@@ -60,10 +65,10 @@ class Fold:
         self.portals.merge(other.portals)
         self.reach.merge(other.reach)
 
-    def verdict(self) -> FleetVerdict:
-        """Return what is known at this moment."""
+    def verdict(self, *, whole_run: bool = False) -> FleetVerdict:
+        """Return what is known at this moment, or when the ``whole_run`` was taken in."""
         return FleetVerdict(
-            clock=self.clock.verdict(),
+            clock=self.clock.verdict(whole_run=whole_run),
             interceptors=self.issuers.verdict(self.targets),
             portals=self.portals.verdict(self.targets),
             revocation_blocked=self.reach.verdict(),

@@ -74,6 +74,17 @@ def facts_of(
     return found.facts()
 
 
+def latest_beginning(verdicts: Sequence[ChainVerdict | None]) -> int | None:
+    """Return the latest notBefore of the leaves of a target that some store trusts; ``None`` if there are none."""
+    latest = None
+    for verdict in verdicts:
+        if verdict is not None and verdict.trusted and verdict.leaf is not None:
+            begun = int(verdict.leaf.not_before)
+            if latest is None or begun > latest:
+                latest = begun
+    return latest
+
+
 def _is_telling(endpoints: Sequence[EndpointEvidence], verdicts: Sequence[ChainVerdict | None]) -> bool:
     """Return True if handshakes were completed or certificates are not trusted: most of a fleet has neither."""
     for verdict in verdicts:

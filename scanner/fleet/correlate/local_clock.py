@@ -22,6 +22,12 @@ Design:
   Signed statements alone give only a direction and the least that it must be.
 - *Certificates out of their time are one weak voice*, and only if there are ``MANY_CERTIFICATES`` in unrelated domains:
   estates that are neglected as a whole exist.
+- *An estate of one domain may speak for itself, once the whole run is seen.* ``MANY_SERVERS`` on different addresses that agree to
+  the minute, each with a certificate that is valid by its time and not by ours, are one party by the rules above, but too many to
+  be passed over. Two readings explain them: our clock is wrong, or all of theirs are and the certificates have
+  expired. They are believed if nothing in the run speaks for the second (a certificate that began after their present, a signed
+  answer that is later, servers that agree with us, mostly certificates that are valid by our clock), and both readings are
+  reported. Only with the whole run known, since healthy targets are not asked for the date and speak by their certificates.
 - *The verdict is memoised* until a statement is kept that changes what is known, since every target asks for it. Answers
   on revocation are shared by all targets of an issuer and the later they are met, the less they say, so nearly all change nothing.
 
@@ -36,7 +42,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, Literal
 
-from scanner.fleet.correlate.facts import Facts, Witness
+from scanner.fleet.correlate.facts import ADDRESS_MARK, Facts, Witness
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.times import moment
 
@@ -51,6 +57,9 @@ AGREEMENT: Final = 60
 MAX_PARTIES: Final = 256
 # Unrelated domains whose certificates are all not yet valid, or all expired, that together make one voice.
 MANY_CERTIFICATES: Final = 5
+# Servers of one estate, each on its own address, that together contradict the local clock: fewer may be one machine, or a
+# cluster that was started from one stale image.
+MANY_SERVERS: Final = 5
 # Witnesses in the evidence of a finding.
 MAX_SHOWN: Final = 8
 
@@ -67,28 +76,64 @@ class ClockFold:
         # by domain: how far the local clock would have to be moved for its certificate to be valid
         self._early: dict[str, int] = {}
         self._late: dict[str, int] = {}
+        # by address: what a server says of the present, and whether its certificate is valid by its own time and not by ours
+        self._servers: dict[str, tuple[int, Witness, bool]] = {}
+        # targets with certificates that are trusted by our clock, not yet valid by it, expired by it; the latest notBefore of all
+        self._valid_count = 0
+        self._early_count = 0
+        self._late_count = 0
+        self._begun: int | None = None
         self._verdict: ClockVerdict | None = None
         self._final = False
+        self._of_whole_run: ClockVerdict | None = None
 
     def add(self, facts: Facts) -> bool:
         """Take in what one target tells. Return True if anything of it changes what is known."""
         if not self._judge:
             return False
         changed = False
+        # under an issuer that no store trusts, not even the dates count
+        validity = () if facts.untrusted else facts.validity
+        leaves = [one for one in validity if one.code in ("certificate-not-yet-valid", "certificate-expired")]
         for witness in facts.witnesses:
-            changed |= self.add_witness(witness)
-        if facts.validity and not facts.untrusted:  # under an issuer that no store trusts, not even the dates count
-            for validity in facts.validity:
-                if validity.code == "certificate-not-yet-valid":
-                    changed |= self._keep_least(self._early, facts.domain, validity.not_before - facts.local)
-                elif validity.code == "certificate-expired":
-                    changed |= self._keep_least(self._late, facts.domain, validity.not_after - facts.local)
+            fits = bool(leaves) and all(one.not_before <= witness.time <= one.not_after for one in leaves)
+            changed |= self.add_witness(witness, fits=fits)
+        for leaf in leaves:
+            self._note_beginning(leaf.not_before)
+            if leaf.code == "certificate-not-yet-valid":
+                changed |= self._keep_least(self._early, facts.domain, leaf.not_before - facts.local)
+            else:
+                changed |= self._keep_least(self._late, facts.domain, leaf.not_after - facts.local)
+        if leaves:
+            early = leaves[0].code == "certificate-not-yet-valid"
+            self._early_count += early
+            self._late_count += not early
         return changed
 
-    def add_witness(self, witness: Witness) -> bool:
-        """Take in one witness. Return True if it changes what is known."""
+    def add_valid(self, begun: int) -> None:
+        """Take in a target whose certificate is trusted by our clock, and when it began. This alone never changes ``verdict()``."""
+        if self._judge:
+            self._valid_count += 1
+            self._note_beginning(begun)
+
+    def _note_beginning(self, begun: int) -> None:
+        if self._begun is None or begun > self._begun:
+            self._begun = begun
+        self._of_whole_run = None
+
+    def add_witness(self, witness: Witness, *, fits: bool = False) -> bool:
+        """Take in one witness. Return True if it changes what is known.
+
+        ``fits``: the server's certificate is valid by this time, and not by ours.
+        """
         if not self._judge:
             return False
+        self._of_whole_run = None
+        if witness.tells_present:
+            self._keep_server(witness, fits)
+        return self._keep_party(witness)
+
+    def _keep_party(self, witness: Witness) -> bool:
         ahead = witness.time - witness.local
         if witness.tells_present:
             return self._keep(self._present, witness, -abs(ahead))
@@ -100,10 +145,29 @@ class ClockFold:
     def merge(self, other: ClockFold) -> None:
         """Take in what another fold has heard."""
         for _, witness in (*other._present.values(), *other._signed.values(), *other._current.values()):
-            self.add_witness(witness)
+            self._keep_party(witness)
         for mine, theirs in ((self._early, other._early), (self._late, other._late)):
             for domain, offset in theirs.items():
                 self._keep_least(mine, domain, offset)
+        for _, witness, fits in other._servers.values():
+            self._keep_server(witness, fits)
+        self._valid_count += other._valid_count
+        self._early_count += other._early_count
+        self._late_count += other._late_count
+        if other._begun is not None:
+            self._note_beginning(other._begun)
+        self._of_whole_run = None
+
+    def _keep_server(self, witness: Witness, fits: bool) -> None:
+        """Keep what is kindest to our clock of each address; of equal statements one whose certificate does not fit."""
+        address = next((mark for mark in witness.via if mark.startswith(ADDRESS_MARK)), witness.who)
+        known, weight = self._servers.get(address), -abs(witness.time - witness.local)
+        if known is None:
+            if len(self._servers) >= MAX_PARTIES:
+                return
+        elif (weight, not fits, _order(witness)) <= (known[0], not known[2], _order(known[1])):
+            return
+        self._servers[address] = weight, witness, fits
 
     def _keep(self, kept: dict[str, tuple[int, Witness]], witness: Witness, weight: int) -> bool:
         """Keep the weightiest statement of each party; of equal ones the last by ``_order``."""
@@ -148,11 +212,38 @@ class ClockFold:
         """Whether something is to be decided, and further witnesses could decide it."""
         return self._judge and not self.is_final
 
-    def verdict(self) -> ClockVerdict:
-        """Return what the witnesses say."""
+    def verdict(self, *, whole_run: bool = False) -> ClockVerdict:
+        """Return what the witnesses say; with the ``whole_run`` taken in, an estate may speak for itself too."""
         if self._verdict is None:
             self._verdict, self._final = self._weigh() if self._judge else (ClockVerdict(), False)
-        return self._verdict
+        if not whole_run or self._verdict.state != "unknown":
+            return self._verdict
+        if self._of_whole_run is None:
+            self._of_whole_run = self._weigh_estate() or self._verdict
+        return self._of_whole_run
+
+    def _weigh_estate(self) -> ClockVerdict | None:
+        """Return the verdict of many servers of one estate; ``None`` if they are too few, or anything contradicts them."""
+        kept = [(witness, fits) for _, witness, fits in self._servers.values()]
+        fitting = [witness for witness, fits in kept if fits]
+        if len(fitting) < MANY_SERVERS:
+            return None
+        agreed = _median(one.time - one.local for one in fitting)
+        agreeing = [one for one in fitting if abs(one.time - one.local - agreed) <= AGREEMENT]
+        against = sum(1 for one, _ in kept if abs(one.time - one.local - agreed) > AGREEMENT)
+        # signed after what they say is the present
+        against += sum(1 for _, one in self._signed.values() if one.time - one.local > agreed + TOLERANCE)
+        present = max(one.time for one in agreeing) if agreeing else 0
+        out_of_time = self._early_count if agreed > 0 else self._late_count
+        if (
+            abs(agreed) <= TOLERANCE
+            or len(agreeing) < MANY_SERVERS
+            or not _suffices(len(agreeing), against)
+            or not _suffices(out_of_time, self._valid_count)
+            or (agreed < 0 and self._begun is not None and self._begun > present + TOLERANCE)
+        ):
+            return None
+        return ClockVerdict("wrong", float(agreed), _shown(agreeing), float(TOLERANCE), servers=len(agreeing))
 
     def _weigh(self) -> tuple[ClockVerdict, bool]:
         present = independent([one for _, one in self._present.values()])

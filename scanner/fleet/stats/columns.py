@@ -24,6 +24,7 @@ from scanner.fleet.stats.finding_kinds import Kind, kind_of
 from scanner.fleet.stats.fleet_correlation import Seen, seen_of
 from scanner.fleet.stats.run_counts import group_names
 from scanner.fleet.stats.shared_causes import Root, roots_of, target_of
+from scanner.fleet.stats.target_series import TargetSample, sample_of
 from scanner.model.findings import OUTCOMES, SCHEMA
 
 _FIELDS: Final = itemgetter(
@@ -48,7 +49,7 @@ class Columns:
     those of the inventory by run, ``last`` is when the last of them was started, to the second.
     """
 
-    __slots__ = ("columns", "diagnosed", "durations", "groups", "last", "leaves", "outcomes", "rows", "seen")
+    __slots__ = ("columns", "diagnosed", "durations", "groups", "last", "leaves", "outcomes", "rows", "samples", "seen")
 
     def __init__(self) -> None:
         self.diagnosed: list[Diagnosed] = []
@@ -60,10 +61,14 @@ class Columns:
         self.durations: dict[str, list[float]] = {"connect": [], "starttls": [], "handshake": [], "total": []}
         self.rows: dict[str, list[int]] = {}
         self.last = ""
+        self.samples: list[TargetSample] = []  # of all, where they are wanted
 
 
-def columns_of(findings: Iterable[Mapping[str, Any]], by: Collection[str] = ()) -> Columns:
-    """Return the columns of some findings, with groups ``by`` columns. Raises ``BAD_SHAPE_ERRORS``, and what reading them raises."""
+def columns_of(findings: Iterable[Mapping[str, Any]], by: Collection[str] = (), *, samples: bool = False) -> Columns:
+    """Return the columns of some findings, with groups ``by`` columns, and with a sample of each where ``samples`` are wanted.
+
+    Raises ``BAD_SHAPE_ERRORS``, and what reading them raises.
+    """
     made = Columns()
     connects, starttls, handshakes, totals = made.durations.values()
     columns, leaves, outcomes = made.columns, made.leaves, made.outcomes
@@ -103,6 +108,8 @@ def columns_of(findings: Iterable[Mapping[str, Any]], by: Collection[str] = ()) 
                 handshakes.append(timing["handshake"])
             if "starttls" in timing:
                 starttls.append(timing["starttls"])
+        if samples and (sample := sample_of(finding)) is not None:
+            made.samples.append(sample)
         more = attempts > 1
         if attempts:
             totals.append(duration)

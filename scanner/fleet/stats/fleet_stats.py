@@ -20,6 +20,7 @@ from scanner.fleet.stats.fleet_correlation import Correlation
 from scanner.fleet.stats.latency import Latency
 from scanner.fleet.stats.run_counts import RunCounts
 from scanner.fleet.stats.shared_causes import SharedCauses
+from scanner.fleet.stats.target_series import TargetSeries, sample_of
 from scanner.output import BAD_SHAPE_ERRORS, Unreadable
 
 # Reasons counted apart why lines are not findings.
@@ -30,9 +31,12 @@ _Kind = TypeVar("_Kind")
 
 
 class FleetStats:
-    """Statistics of a fleet: ``fold`` columns, or ``add`` findings; ``merge`` with others over the same columns."""
+    """Statistics of a fleet: ``fold`` columns, or ``add`` findings; ``merge`` with others over the same columns.
 
-    def __init__(self, by: Sequence[str] = ()) -> None:
+    ``max_targets`` are exported one by one (``series``), 0 for none.
+    """
+
+    def __init__(self, by: Sequence[str] = (), max_targets: int = 0) -> None:
         self.by = tuple(by)
         self.counts = RunCounts(by)
         self.expiry = Expiry()
@@ -41,12 +45,13 @@ class FleetStats:
         self.correlation = Correlation()
         self.duplicates = Duplicates()
         self.unreadable: Counter[str] = Counter()  # lines by why they are not findings
+        self.series = TargetSeries(max_targets) if max_targets else None
         self._last = ""  # when the last target was taken up
 
     def add_batch(self, findings: Sequence[Mapping[str, Any]]) -> None:
         """Count findings; those not shaped like ours count as far as they can be understood."""
         try:
-            columns = columns_of(findings, self.by)
+            columns = columns_of(findings, self.by, samples=self.series is not None)
         except BAD_SHAPE_ERRORS:
             for finding in findings:
                 self.add(finding)
@@ -56,10 +61,12 @@ class FleetStats:
     def add(self, finding: Mapping[str, Any]) -> None:
         """Count one finding, as far as it can be understood."""
         try:
-            columns = columns_of((finding,), self.by)
+            columns = columns_of((finding,), self.by, samples=self.series is not None)
         except BAD_SHAPE_ERRORS:
             if self.counts.add(finding):
                 self._correlate([diagnosed_of(finding, ())])
+                if self.series is not None and (sample := sample_of(finding)) is not None:
+                    self.series.add(sample)
             else:
                 self._add_unreadable("has no target or no outcome", 1)
         else:
@@ -93,6 +100,9 @@ class FleetStats:
             kinds, groups = [kind for kind, *_ in columns.diagnosed], [names for _, names, *_ in columns.diagnosed]
             self._count(kinds, groups, lambda kind: (kind.outcome, kind.primary, kind.codes))
             self._correlate(columns.diagnosed)
+        if self.series is not None:
+            for sample in columns.samples:
+                self.series.add(sample)
 
     def _count(
         self,
@@ -124,6 +134,8 @@ class FleetStats:
         self.shared_causes.merge(other.shared_causes)
         self.correlation.merge(other.correlation)
         self.duplicates.merge(other.duplicates)
+        if self.series is not None and other.series is not None:
+            self.series.merge(other.series)
         for reason, count in other.unreadable.items():
             self._add_unreadable(reason, count)
         self._last = max(self._last, other._last)

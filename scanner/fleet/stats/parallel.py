@@ -40,17 +40,21 @@ BATCH_BYTES: Final = 1 << 20
 Part = tuple[str, int, int]  # path, first byte, byte after the last; an end below zero is all of the file
 
 
-def fold_files(paths: Sequence[str], by: Sequence[str], workers: int = 1) -> FleetStats:
-    """Return statistics of all findings in the files. Raises what reading them raises, and ``CountingFailed``."""
+def fold_files(paths: Sequence[str], by: Sequence[str], workers: int = 1, max_targets: int = 0) -> FleetStats:
+    """Return statistics of all findings in the files; ``max_targets`` as for ``FleetStats``.
+
+    Raises what reading them raises, and ``CountingFailed``.
+    """
     parts = [part for path in paths for part in parts_of(path, workers)] if workers > 1 else []
     if len(parts) < 2:
-        return _fold_here(paths, by)
-    total = FleetStats(by)
+        return _fold_here(paths, by, max_targets)
+    total = FleetStats(by, max_targets)
     found: dict[str, int] = dict.fromkeys(paths, 0)
     try:
         with ProcessPoolExecutor(min(workers, len(parts)), mp_context=_context(), initializer=_begin) as pool:
             try:
-                for part, folded in zip(parts, pool.map(_fold_part, parts, [tuple(by)] * len(parts)), strict=True):
+                fold = partial(_fold_part, by=tuple(by), max_targets=max_targets)
+                for part, folded in zip(parts, pool.map(fold, parts), strict=True):
                     found[part[0]] += folded.counts.total.findings
                     total.merge(folded)
             except BaseException:
@@ -105,19 +109,20 @@ def parts_of(path: str, workers: int) -> list[Part]:
     return [(path, start, end) for start, end in pairwise(edges)]
 
 
-def _fold_here(paths: Sequence[str], by: Sequence[str]) -> FleetStats:
-    return _fold(by, read_batches(paths, partial(columns_of, by=by), batch_bytes=BATCH_BYTES))
+def _fold_here(paths: Sequence[str], by: Sequence[str], max_targets: int) -> FleetStats:
+    make = partial(columns_of, by=by, samples=max_targets > 0)
+    return _fold(FleetStats(by, max_targets), read_batches(paths, make, batch_bytes=BATCH_BYTES))
 
 
-def _fold_part(part: Part, by: Sequence[str]) -> FleetStats:
+def _fold_part(part: Part, by: Sequence[str], max_targets: int) -> FleetStats:
     path, start, end = part
     if end < 0:
-        return _fold_here([path], by)
-    return _fold(by, read_part(path, start, end, partial(columns_of, by=by), batch_bytes=BATCH_BYTES))
+        return _fold_here([path], by, max_targets)
+    make = partial(columns_of, by=by, samples=max_targets > 0)
+    return _fold(FleetStats(by, max_targets), read_part(path, start, end, make, batch_bytes=BATCH_BYTES))
 
 
-def _fold(by: Sequence[str], batches: Iterable[Batch[Columns]]) -> FleetStats:
-    statistics = FleetStats(by)
+def _fold(statistics: FleetStats, batches: Iterable[Batch[Columns]]) -> FleetStats:
     for columns, others in batches:
         if columns is not None:
             statistics.fold(columns)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from scanner.fleet.stats.counts import causes_seen
 from scanner.fleet.stats.run_counts import RunCounts, largest_first
+from scanner.fleet.stats.target_series import TargetSeries, timestamp
 from scanner.model.findings import OUTCOMES
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def as_prometheus(counts: RunCounts, fleet: FleetStats | None = None) -> str:
         )
     if fleet is not None:
         _of_the_fleet(fleet, metric)
+        if fleet.series is not None:
+            _of_targets(fleet.series, metric)
     return "\n".join(lines) + "\n"
 
 
@@ -117,6 +120,44 @@ def _of_the_fleet(fleet: FleetStats, metric: _Metric) -> None:
     )
     blocked = int(correlation["revocation_blocked"] is not None)
     metric("tlsweep_revocation_blocked", "1 where no OCSP, CRL or AIA host could be reached.", [({}, blocked)])
+
+
+def _of_targets(series: TargetSeries, metric: _Metric) -> None:
+    """Write what every target and every certificate has by itself; labels without a value are left out."""
+    targets, certificates = series.targets(), series.certificates()
+    metric(
+        "tlsweep_target_outcome",
+        "1 for each target, with its outcome and the cause of a failure as labels.",
+        [({**one.labels, **_present({"outcome": one.outcome, "cause": one.cause})}, 1) for one in targets],
+    )
+    metric(
+        "tlsweep_target_expiry_timestamp_seconds",
+        "When the first of the certificates expires that a target serves, at whichever address.",
+        [(one.labels, moment) for one in targets if (moment := timestamp(one.not_after)) is not None],
+    )
+    named = [
+        ({"sha256": one.sha256, "subject": subject, "issuer": issuer, "owner": one.owner}, one.not_after, count)
+        for one, (subject, issuer), count in certificates
+    ]
+    metric(
+        "tlsweep_certificate_expiry_timestamp_seconds",
+        "When a certificate expires that targets of an owner serve.",
+        [(_present(labels), moment) for labels, text, _ in named if (moment := timestamp(text)) is not None],
+    )
+    metric(
+        "tlsweep_certificate_targets",
+        "Targets of an owner that serve a certificate.",
+        [(_present(labels), count) for labels, _, count in named],
+    )
+    metric(
+        "tlsweep_series_complete",
+        "0 where there are more targets or certificates than get a series of their own.",
+        [({"of": "targets"}, int(series.all_targets)), ({"of": "certificates"}, int(series.all_certificates))],
+    )
+
+
+def _present(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if value}
 
 
 def prometheus_label(text: str) -> str:

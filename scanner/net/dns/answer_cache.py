@@ -78,6 +78,10 @@ class SharedAnswers:
         entry = self._entries.get(key)
         return entry[1] if entry is not None and self._now() < entry[0] else None
 
+    def put(self, key: _Key, result: Any, seconds: float) -> None:
+        """Replace the answer under ``key``, to be kept for so many seconds."""
+        self._entries.put(key, (self._now() + min(max(seconds, MIN_SECONDS), self._longest), result))
+
     async def once(
         self,
         key: _Key,
@@ -114,5 +118,5 @@ class SharedAnswers:
                 flight.result = done
                 flight.event.set()
         if seconds is not None:
-            self._entries.put(key, (self._now() + min(max(seconds, MIN_SECONDS), self._longest), result))
+            self.put(key, result, seconds)
         return result

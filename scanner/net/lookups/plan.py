@@ -28,7 +28,7 @@ from scanner.x509.certificate import Certificate
 if TYPE_CHECKING:
     # Loaded with what speaks HTTP when something is asked first: many runs never do.
     from scanner.net.dns.resolver import AddressResolver
-    from scanner.net.lookups.sources import RevocationLookups
+    from scanner.net.lookups.sources import Bundle, RevocationLookups
 
 # Steps from certificate to certificate that are fetched for one chain; the longest paths of the public web have 5.
 MAX_LEVELS: Final = 6
@@ -122,6 +122,15 @@ class CertificateLookups:
             issuers = self._known(verdicts)
             if any(True for _ in _lacking(verdicts)):
                 issuers, verdicts = await self._complete(verdicts, judge)
+            if any(True for _ in _not_helped(verdicts)):
+                for _ in range(MAX_LEVELS):
+                    verdicts, known = judge(), self._intermediates.size
+                    # another target may have had these issuers fetched again meanwhile
+                    if not await self._renew(verdicts) and self._intermediates.size == known:
+                        break
+                    further, verdicts = await self._complete(judge(), judge)
+                    issuers = (*issuers, *further, *self._known(verdicts))
+                issuers = tuple({(answer.certificate, answer.url): answer for answer in issuers}.values())
         except BaseException as error:  # noqa: BLE001 - our own bug costs the issuers
             bugs.append(describe_caught("issuers", error))
         revocation: dict[str, tuple[RevocationAnswer, ...]] = {}
@@ -180,8 +189,37 @@ class CertificateLookups:
             asked: tuple[FetchedIssuer, ...] = await self._issuers.once((child.sha256,), ask)
         return asked
 
+    async def _renew(self, verdicts: Verdicts) -> bool:
+        """Fetch again what was kept from an earlier run, or long ago, and did not lead to trust. Return True if anything was learnt."""
+        renewed = False
+        for verdict in _not_helped(verdicts):
+            for child in {
+                child.sha256: child for child in (*verdict.sent, *verdict.path) if child is not None
+            }.values():
+                known: tuple[FetchedIssuer, ...] = self._issuers.kept((child.sha256,)) or ()
+                old = [answer.url for answer in known if self._sources().has_old_bundle(answer.url)]
+                if not old:
+                    continue
+                with self._aside():
+                    answers = [await self._renewed_issuer_at(child, url) for url in old]
+                found = [answer for answer in answers if answer.certificates]
+                others = {answer.url: answer for answer in (*known, *found)}
+                if any(answer not in known for answer in found):
+                    renewed = True
+                    self._issuers.put((child.sha256,), tuple(others.values()), float("inf"))
+        return renewed
+
     async def _issuer_at(self, child: Certificate, url: str) -> FetchedIssuer:
-        bundle = await self._sources().bundle(url)
+        sources = self._sources()
+        found = self._learn(child, url, await sources.bundle(url))
+        if not found.certificates and sources.has_old_bundle(url):
+            return await self._renewed_issuer_at(child, url)
+        return found
+
+    async def _renewed_issuer_at(self, child: Certificate, url: str) -> FetchedIssuer:
+        return self._learn(child, url, await self._sources().renewed_bundle(url))
+
+    def _learn(self, child: Certificate, url: str, bundle: Bundle) -> FetchedIssuer:
         if bundle.error is not None:
             return FetchedIssuer(child.sha256, url, error=bundle.error, blocked=bundle.blocked)
         learnt: list[Certificate] = []
@@ -276,7 +314,7 @@ class CertificateLookups:
 
 
 def _lacking(verdicts: Verdicts) -> Iterator[Certificate]:
-    """Yield certificates whose issuer is not known, and that say where it is published."""
+    """Yield certificates whose issuer is not known, or was known and has expired, and that say where it is published."""
     for verdict in verdicts:
         if verdict is None or verdict.trusted:
             continue
@@ -287,6 +325,26 @@ def _lacking(verdicts: Verdicts) -> Iterator[Certificate]:
                         if certificate is not None and certificate.sha256 == problem.certificate:
                             yield certificate
                             break
+                elif problem.code == "intermediate-expired" and problem.certificate in store.completed_from:
+                    # what we had at hand is out of date: its CA may have published a newer one
+                    for certificate, issuer in pairwise(verdict.path):
+                        if issuer.sha256 == problem.certificate and certificate.aia_ca_issuers:
+                            yield certificate
+
+
+def _not_helped(verdicts: Verdicts) -> Iterator[ChainVerdict]:
+    """Yield verdicts by which some store does not trust a path in spite of what was fetched, or for want of it."""
+    for verdict in verdicts:
+        if verdict is not None and any(
+            not store.trusted
+            and not _reaches_its_anchor(store, verdict)
+            and (
+                "aia" in store.completed_from.values()
+                or any(problem.code == "intermediate-unobtainable" for problem in store.problems)
+            )
+            for store in verdict.stores.values()
+        ):
+            yield verdict
 
 
 # A path with these still leads to the anchor that vouches for it.
@@ -306,7 +364,7 @@ def _reaches_its_anchor(store: StoreVerdict, verdict: ChainVerdict) -> bool:
 def _staple_settles(endpoint: EndpointEvidence, leaf: Certificate, issuer: Certificate, at: float) -> bool:
     for probe in (endpoint.probe, *endpoint.followups.values()):
         flight = probe.flight
-        if flight is not None and flight.ocsp_response is not None and flight.certificates[:1] == (leaf.der,):
+        if flight is not None and flight.ocsp_response is not None and flight.leaf_first[:1] == (leaf.der,):
             return judge_staple_untrusted(flight.ocsp_response, leaf, issuer, at).status in SETTLED
     return False
 

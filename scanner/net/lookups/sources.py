@@ -1,6 +1,8 @@
 """Asking one source about certificates: a caIssuers address, an OCSP responder, a CRL. Each once a run.
 
-What the cache on disk gives is verified as what a server gives; what is put there has verified.
+What the cache on disk gives is verified as what a server gives; what is put there has verified. It may be old all the same: a CA
+that is renewed has its new certificate at the old address, and its lists are signed by the new key. So what was kept and does not
+help is fetched again, once, before anything is concluded from it; and so is what this run fetched ``OLD_AFTER`` seconds ago.
 """
 
 from __future__ import annotations
@@ -42,16 +44,22 @@ LARGE: Final = 64 << 10
 MOST_KEPT: Final = 12 * 3600.0
 # Issuers' certificates do not change at their addresses but when a CA is renewed.
 ISSUERS_KEPT: Final = 7 * 86400.0
+# When something was fetched that an earlier run, or another process, has kept
+KEPT: Final = float("-inf")
+# Seconds after which what this run has fetched may be out of date: a CA that is renewed, a list whose next one has been published.
+OLD_AFTER: Final = 3600.0
 # Seconds between looks whether another process has done with what it fetches.
 WAIT_FOR_OTHERS: Final = 0.1
 
 
 class Bundle(Struct, frozen=True):
-    """The certificates at one caIssuers address, or why there are none."""
+    """The certificates at one caIssuers address, or why there are none. ``fetched`` is when, in seconds since the epoch; ``-inf``
+    if an earlier run has kept them."""
 
     certificates: tuple[Certificate, ...] = ()
     error: str | None = None
     blocked: bool = False
+    fetched: float = float("inf")
 
 
 class _NoList(Struct, frozen=True):
@@ -73,10 +81,15 @@ class RevocationLookups:
         self._bundles = SharedAnswers(
             longest=float("inf"), most=MAX_BUNDLES, max_bytes=MAX_BUNDLES_BYTES, size=_bundle_bytes
         )
+        self._renewing = SharedAnswers(longest=0.0, most=1, size=_bundle_bytes)
         self._loading = SharedAnswers(
             longest=float("inf"), most=MAX_FAILED_LISTS, size=lambda _key, failed: 400 + len(failed.error)
         )
-        self._lists: OrderedDict[str, Crl] = OrderedDict()
+        # with when they were fetched, as in ``Bundle``
+        self._lists: OrderedDict[str, tuple[Crl, float]] = OrderedDict()
+
+    def _is_old(self, fetched: float) -> bool:
+        return self._clock() - fetched > OLD_AFTER
 
     # --- issuers -------------------------------------------------------------------------------
 
@@ -89,21 +102,44 @@ class RevocationLookups:
         found: Bundle = await self._bundles.once((url,), ask)
         return found
 
+    def has_old_bundle(self, url: str) -> bool:
+        """Return True if what is known of a caIssuers address may have been replaced there since."""
+        bundle: Bundle | None = self._bundles.kept((url,))
+        return bundle is not None and self._is_old(bundle.fetched)
+
+    async def renewed_bundle(self, url: str) -> Bundle:
+        """Fetch what is at a caIssuers address now, if what is known of it is old. What is known stays if there is nothing any more."""
+
+        async def ask() -> tuple[Bundle, float | None]:
+            if not self.has_old_bundle(url):
+                return await self.bundle(url), None  # another task has done it meanwhile
+            known = await self.bundle(url)
+            bundle = await self._fetch_new_bundle(url)
+            remembered = bundle if bundle.certificates else replace(known, fetched=bundle.fetched)
+            self._bundles.put((url,), remembered, float("inf"))
+            return bundle, None
+
+        found: Bundle = await self._renewing.once((url,), ask)
+        return found
+
     async def _fetch_bundle(self, url: str) -> Bundle:
         key = f"aia {url}"
         kept = await self._kept(key)
         if kept is not None and (bundle := await _read_bundle(kept)).certificates:
-            return bundle
+            return replace(bundle, fetched=KEPT)
         async with self._turn(key, ISSUERS) as meanwhile:
             if meanwhile is not None and (bundle := await _read_bundle(meanwhile)).certificates:
-                return bundle
-            got = await self._fetcher.fetch(url, ISSUERS)
-            if got.body is None:
-                return Bundle(error=got.error, blocked=got.blocked)
-            bundle = await _read_bundle(got.body, got.content_type)
-            if bundle.certificates:
-                await self._keep(key, got.body, float("inf"))
-        return bundle
+                return replace(bundle, fetched=KEPT)
+            return await self._fetch_new_bundle(url)
+
+    async def _fetch_new_bundle(self, url: str) -> Bundle:
+        got, now = await self._fetcher.fetch(url, ISSUERS), self._clock()
+        if got.body is None:
+            return Bundle(error=got.error, blocked=got.blocked, fetched=now)
+        bundle = await _read_bundle(got.body, got.content_type)
+        if bundle.certificates:
+            await self._keep(f"aia {url}", got.body, float("inf"))
+        return replace(bundle, fetched=now)
 
     # --- OCSP ----------------------------------------------------------------------------------
 
@@ -157,8 +193,12 @@ class RevocationLookups:
         """Look a certificate up in a CRL, which is fetched and read once for all certificates that name it."""
         found: Crl | _NoList
         if url in self._lists:
-            found = self._lists[url]
+            found, fetched = self._lists[url]
             self._lists.move_to_end(url)
+            answer = await self._look_up(found, certificate, issuer, at, url)
+            if answer.status in SETTLED or not self._is_old(fetched):
+                return answer
+            found = await self._loading.once((url, "again"), self._fetch_list, certificate, issuer, url, at)
         else:
             found = await self._loading.once((url,), self._list, certificate, issuer, url, at)
         if isinstance(found, _NoList):
@@ -172,7 +212,7 @@ class RevocationLookups:
     ) -> RevocationAnswer | None:
         """Return what a CRL says that was fetched for another target; ``None`` if it was not. Nothing is fetched."""
         found = self._lists.get(url)
-        return None if found is None else await self._look_up(found, certificate, issuer, at, url)
+        return None if found is None else await self._look_up(found[0], certificate, issuer, at, url)
 
     async def _list(
         self, certificate: Certificate, issuer: Certificate, url: str, at: float
@@ -183,7 +223,7 @@ class RevocationLookups:
         for _ in range(2):
             if kept is not None and isinstance(loaded := await _load(kept), Crl):
                 if (await self._look_up(loaded, certificate, issuer, at, url)).status in SETTLED:
-                    self._remember(url, loaded)
+                    self._remember(url, loaded, KEPT)
                     return loaded, None
             async with self._turn(key, CRL) as kept:
                 if kept is None:
@@ -199,15 +239,16 @@ class RevocationLookups:
         loaded = await _load(got.body)
         if isinstance(loaded, str):
             return _NoList(_with_type(loaded, got.content_type), False), float("inf")
-        self._remember(url, loaded)
+        self._remember(url, loaded, self._clock())
         answer = await self._look_up(loaded, certificate, issuer, at, url)
         if answer.status in SETTLED:
             await self._keep(f"crl {url}", got.body, answer.next_update)
         return loaded, None
 
-    def _remember(self, url: str, crl: Crl) -> None:
-        self._lists[url] = crl
-        while len(self._lists) > 1 and sum(kept.bytes for kept in self._lists.values()) > MAX_LISTS_BYTES:
+    def _remember(self, url: str, crl: Crl, fetched: float) -> None:
+        self._lists[url] = crl, fetched
+        self._lists.move_to_end(url)
+        while len(self._lists) > 1 and sum(kept.bytes for kept, _ in self._lists.values()) > MAX_LISTS_BYTES:
             self._lists.popitem(last=False)
 
     @staticmethod

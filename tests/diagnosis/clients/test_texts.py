@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 from scanner.diagnosis.catalogue import CODES
 from scanner.diagnosis.clients.endings import CLIENTS
 from scanner.diagnosis.clients.texts import (
@@ -9,11 +11,13 @@ from scanner.diagnosis.clients.texts import (
     COMPARISONS_TEXTS,
     KEY_FORM_TEXTS,
     NAME_TEXTS,
+    RELEASES,
     TEXTS,
     TOO_COSTLY_TEXTS,
     TOO_LONG_TEXTS,
     USAGE_TEXTS,
 )
+from scanner.model import findings
 
 
 def test_codes_and_clients_are_known() -> None:
@@ -22,6 +26,14 @@ def test_codes_and_clients_are_known() -> None:
     for texts in (*TEXTS.values(), *USAGE_TEXTS.values(), *others):
         assert set(texts) <= set(CLIENTS)
         assert all(text and text == text.strip() for text in texts.values())
+
+
+def test_predictions_name_the_releases_of_every_client() -> None:
+    """They stand in the description of a finding's field as well."""
+    assert set(RELEASES) == set(CLIENTS)
+    described = inspect.getsource(findings)
+    for client in ("openssl", "curl", "go", "java", "node", "chrome", "firefox", "gnutls"):
+        assert RELEASES[client] in described
 
 
 def test_every_table_has_every_client_or_says_ok() -> None:

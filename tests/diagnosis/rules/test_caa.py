@@ -63,6 +63,36 @@ def test_set_for_a_wildcard_decides_by_its_issuewild_property(records: tuple[Rec
     assert judged(records, names=("*.example.org",)) == (["caa-forbids-issuer?"] if forbidden else [])
 
 
+OTHER_ISSUER = pki.certificate(
+    pki.name(C="CH", O="Nobody Knows It, Inc.", CN="NK 1"), issuer=root(), ca=True, not_after=AT + 900 * pki.DAY
+)
+
+
+@pytest.mark.parametrize(
+    ("records", "names", "forbidden"),
+    [
+        (((0, "issue", ";"),), (HOST,), True),
+        (((0, "issue", ""), (0, "issue", ";")), (HOST,), True),
+        (((0, "issue", "%%%"),), (HOST,), True),
+        (((0, "issue", "letsencrypt.org"), (0, "issuewild", ";")), ("*.example.org",), True),
+        (((0, "issue", "letsencrypt.org"), (0, "issuewild", ";")), (HOST,), False),
+        (((0, "issue", ";"), (0, "issue", "letsencrypt.org")), (HOST,), False),  # perhaps that is its name
+        (((0, "iodef", "mailto:a@example.org"),), (HOST,), False),
+    ],
+)
+def test_set_that_allows_nobody_forbids_a_ca_that_is_not_in_the_table(
+    records: tuple[Record, ...], names: tuple[str, ...], forbidden: bool
+) -> None:
+    certificate = pki.certificate("x", issuer=OTHER_ISSUER, san=names)
+    seen = evidence(answered((certificate, OTHER_ISSUER)), answer=dns(caa=records, caa_owner="example.org"))
+    diagnosis = diagnosed(seen, verifier(public=True))
+    assert codes(diagnosis) == (["caa-forbids-issuer?"] if forbidden else [])
+    if forbidden:
+        assert diagnosis.diagnoses[0]["summary"] == (
+            "The CAA records at example.org allow no CA; Nobody Knows It, Inc. issued this certificate."
+        )
+
+
 def test_a_set_below_the_wildcards_domain_does_not_govern_it() -> None:
     records = ((0, "issue", "digicert.com"),)
     assert judged(records, owner=HOST, names=("*.example.org",)) == []

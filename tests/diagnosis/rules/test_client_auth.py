@@ -71,12 +71,22 @@ def seen(protocol: str = "https", *, alpn: str | None = None, asks: Any = ASKS, 
         # it hangs up on HTTP
         ("https", HUNG_UP, [BEHIND]),
         ("https", RESET, [BEHIND]),
-        ("https", SILENT, [OPTIONAL]),
+        ("https", SILENT, []),
         ("https", LOST, []),
         # other protocols
         ("smtp", said(b"530 5.7.0 Client certificate not presented\r\n"), [BEHIND]),
         ("smtp", said(b"550 go away\r\n"), [OPTIONAL]),
         ("postgres", said(POSTGRES), [BEHIND]),
+        # who has not looked at the client yet has not welcomed it
+        ("postgres", said(b"E\0\0\0\x40SFATAL\0C57P03\0Mle syst\xc3\xa8me d\xc3\xa9marre\0\0"), []),
+        ("postgres", said(b"E\0\0\0\x40SFATAL\0C53300\0Msorry, too many clients already\0\0"), []),
+        ("postgres", said(b'E\0\0\0\x40SFATAL\0C28000\0Mrole "tlsweep" does not exist\0\0'), [OPTIONAL]),
+        ("smtps", said(b"421 4.3.2 too many connections\r\n"), []),
+        ("smtp", said(b"451 4.3.0 try again\r\n"), []),
+        ("imaps", said(b"* BYE Server shutting down.\r\n"), []),
+        ("ldaps", said(b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x34\x04\x00\x04\x00"), []),
+        ("ldap", said(b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x30\x04\x00\x04\x00"), [OPTIONAL]),
+        ("xmpps", said(b"<stream:error><system-shutdown xmlns='x'/></stream:error>"), []),
         ("ldap", said(LDAP), [BEHIND]),
         ("imaps", HUNG_UP, [BEHIND]),
         ("imaps", Completion(Stage.DONE, reply=b"* OK"), [OPTIONAL]),
@@ -88,8 +98,53 @@ def test_answers_to_clients_without_a_certificate_decide(
     assert codes(seen(protocol, client_auth=completion)) == expected
 
 
-def test_who_does_not_ask_is_never_blamed() -> None:
-    assert codes(seen(asks=None, http=http(403, b"client certificate"))) == []
+APACHE = b"<title>403 Forbidden</title><p>Reason: Cannot perform Post-Handshake Authentication.<br />"
+TLS12: dict[str, Any] = {"version": 0x0303}
+
+
+@pytest.mark.parametrize(
+    ("completion", "asked"),
+    [
+        (http(403, APACHE), "after the handshake"),
+        (Completion(Stage.APPLICATION, failure=Failure.ALERT, alert=116, version=0x0304), "after the handshake"),
+        (
+            Completion(Stage.APPLICATION, failure=Failure.ALERT, alert=40, renegotiated=True, **TLS12),
+            "by renegotiation",
+        ),
+        (Completion(Stage.APPLICATION, failure=Failure.CLOSED, renegotiated=True, **TLS12), "by renegotiation"),
+        (Completion(Stage.DONE, status=403, renegotiated=True, **TLS12), "by renegotiation"),
+        (http(400, NGINX), "in its answer"),
+        (http(496), "in its answer"),
+        (http(403, b"403.7 Forbidden: client certificate required"), "in its answer"),
+        (http(401, b"A valid certificate is missing: no client certificate"), "in its answer"),
+    ],
+)
+def test_a_certificate_that_is_demanded_behind_the_handshake(completion: Completion, asked: str) -> None:
+    diagnosis = seen(asks=None, http=completion)
+    assert codes(diagnosis) == [BEHIND]
+    assert proof(diagnosis, BEHIND)["asked"] == asked
+    assert asked in diagnosis.diagnoses[0]["summary"]
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        http(403),
+        http(403, b"you are not allowed to see this certificate store"),
+        http(401, b"log in", challenge="Basic"),
+        http(200, APACHE),
+        http(404, b"client certificate"),
+        Completion(Stage.DONE, status=200, renegotiated=True, **TLS12),
+        Completion(Stage.DONE, status=401, renegotiated=True, challenge="Basic", **TLS12),
+        HUNG_UP,
+        RESET,
+        SILENT,
+        LOST,
+        Completion(Stage.APPLICATION, failure=Failure.ALERT, alert=40, version=0x0304),
+    ],
+)
+def test_who_does_not_ask_is_not_blamed_without_proof(completion: Completion) -> None:
+    assert codes(seen(asks=None, http=completion)) == []
 
 
 def test_not_asked_is_not_known() -> None:
@@ -114,6 +169,43 @@ def test_hanging_up_on_a_word_that_may_be_wrong(
 ) -> None:
     completions = {"client_auth": HUNG_UP} | ({} if quiet is None else {"client_auth_quiet": quiet})
     assert codes(seen("tls", alpn=alpn, **completions)) == expected
+
+
+QUIETLY_FINE = Completion(Stage.DONE, version=0x0304, waited=1.0)
+QUIETLY_CLOSED = replace(HUNG_UP, waited=1.0)
+
+
+@pytest.mark.parametrize(
+    ("without", "ours", "expected"),
+    [
+        (QUIETLY_FINE, None, [OPTIONAL]),
+        (QUIETLY_CLOSED, None, [BEHIND]),
+        (replace(TLS13_ALERT, waited=1.0), None, [REQUIRED]),
+        (SILENT, None, []),
+        # who hangs up on a request that is not of its protocol has rejected nothing
+        (QUIETLY_FINE, HUNG_UP, [OPTIONAL]),
+        (TLS13_ALERT, HUNG_UP, [REQUIRED]),
+        (TLS13_ALERT, SILENT, [REQUIRED]),
+        # ... and who hangs up on a client that sends nothing has
+        (QUIETLY_FINE, QUIETLY_CLOSED, [REJECTED]),
+        (TLS13_ALERT, replace(TLS13_ALERT, waited=1.0), [REJECTED]),
+        (TLS13_ALERT, QUIETLY_FINE, []),
+        (QUIETLY_FINE, QUIETLY_FINE, [OPTIONAL]),
+    ],
+)
+def test_of_a_service_of_an_unknown_protocol_only_silence_decides(
+    without: Completion, ours: Completion | None, expected: list[str]
+) -> None:
+    completions: dict[str, Any] = {"client_auth": without}
+    if ours is not None:
+        completions["authenticated"] = replace(ours, presented=True, offered=(OURS.der,))
+    assert codes(seen("tls", **completions)) == expected
+
+
+def test_the_seconds_that_a_server_had_to_refuse_are_in_summary_and_evidence() -> None:
+    diagnosis = seen("tls", client_auth=replace(QUIETLY_FINE, waited=1.2300001))
+    assert proof(diagnosis, "client-certificate-optional")["seconds"] == 1.2
+    assert "did not refuse a client without one within 1.2 s" in diagnosis.diagnoses[0]["summary"]
 
 
 @pytest.mark.parametrize(

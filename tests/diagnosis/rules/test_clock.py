@@ -83,6 +83,21 @@ def test_claim_on_our_clock_has_its_witnesses() -> None:
     )
 
 
+@pytest.mark.parametrize("offset", [400 * DAY, -400 * DAY])
+def test_both_readings_are_given_where_only_an_estate_speaks(offset: float) -> None:
+    clock = ClockVerdict("wrong", offset, WITNESSES, 300.0, servers=7)
+    diagnosis = diagnosed(clock, leaf(offset - 9 * DAY, offset + 99 * DAY))
+    ours, theirs = ("behind", "ahead") if offset > 0 else ("ahead", "behind")
+    said = diagnosis.diagnoses[0]
+    assert said["code"] == "local-clock-wrong"
+    assert f"is 400 days {ours}" in said["summary"]
+    assert f"7 servers that agree with each other are all 400 days {theirs}" in said["summary"]
+    assert (
+        "--ntp" in said["remedy"]
+        and "--ntp" not in diagnosed(wrong(3 * DAY), leaf(DAY, 99 * DAY)).diagnoses[0]["remedy"]
+    )
+
+
 def test_an_intermediate_out_of_its_time_is_explained_too() -> None:
     young = pki.certificate("Young CA", issuer=pki.root("Trusted Root"), ca=True, not_before=AT + DAY)
     certificate = pki.certificate("www.example.org", issuer=young)

@@ -16,7 +16,7 @@ from tests.helpers import pki
 from tests.helpers.evidence import HOST, answered, at, codes, diagnosed, evidence, proof, root, verifier
 
 ZSCALER = pki.certificate(pki.name(O="Zscaler Inc.", CN="Zscaler Root CA"), ca=True)
-BURP = pki.certificate(pki.name(O="PortSwigger", CN="PortSwigger CA"), ca=True)
+IBOSS = pki.certificate(pki.name(O="iboss", CN="iboss CA"), ca=True)
 PLAIN = pki.root("Corporate CA 7")
 
 
@@ -45,10 +45,10 @@ def test_a_checked_name_decides() -> None:
 
 
 def test_an_unchecked_name_never_decides_alone() -> None:
-    assert "known-middlebox" not in said(BURP)
-    assert "known-middlebox" in said(BURP, spot=True)
-    assert "known-middlebox" in said(BURP, fleet=fleet(BURP))
-    assert "known-middlebox" not in said(BURP, fleet=fleet(BURP, certain=False))
+    assert "known-middlebox" not in said(IBOSS)
+    assert "known-middlebox" in said(IBOSS, spot=True)
+    assert "known-middlebox" in said(IBOSS, fleet=fleet(IBOSS))
+    assert "known-middlebox" not in said(IBOSS, fleet=fleet(IBOSS, certain=False))
 
 
 def test_a_product_under_its_own_name_is_not_in_between() -> None:
@@ -111,7 +111,7 @@ def test_another_address_with_a_trusted_certificate_is_claimed() -> None:
 
 def test_earlier_run_with_a_trusted_certificate_is_claimed() -> None:
     earlier = Elsewhere("an earlier run", "ab" * 32, "CN=Public CA")
-    boxed = answered([pki.certificate(HOST, issuer=BURP), BURP])
+    boxed = answered([pki.certificate(HOST, issuer=IBOSS), IBOSS])
     diagnosis = diagnosed(replace(evidence(at(boxed)), elsewhere=(earlier,)))
     # and what was a hint is one no longer
     assert codes(diagnosis)[:2] == ["known-middlebox", "certificate-differs-by-path?"]
@@ -119,7 +119,7 @@ def test_earlier_run_with_a_trusted_certificate_is_claimed() -> None:
     assert codes(diagnosed(replace(evidence(at(answered())), elsewhere=(earlier,)))) == []
     own = replace(evidence(at(boxed)), elsewhere=(earlier,))
     by = ChainVerifier(
-        [pki.store(root())], public_roots=frozenset(), intermediates=Intermediates(), own=OwnAuthorities([BURP.parsed])
+        [pki.store(root())], public_roots=frozenset(), intermediates=Intermediates(), own=OwnAuthorities([IBOSS.parsed])
     )
     assert "certificate-differs-by-path?" not in codes(diagnosed(own, by))
 

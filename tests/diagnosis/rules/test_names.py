@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from scanner.model.evidence import Probe
 from tests.helpers import pki
-from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, issuing, proof, target
+from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, issuing, proof, target, verifier
 
 UNKNOWN = "tlsweep-asks-for-no-such-name.invalid"
 
@@ -31,6 +33,27 @@ def test_certificate_shown_for_any_name_is_the_default() -> None:
     again = answered(first.flight.certificates, sni=UNKNOWN)
     diagnosis = diagnosed(evidence(at(first, default_certificate=again)))
     assert codes(diagnosis) == ["name-not-in-san", "default-certificate"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "product"),
+    [
+        (pki.name(CN="SSL_Self_Signed_Fallback"), "Microsoft SQL Server"),
+        (pki.name(CN="TRAEFIK DEFAULT CERT"), "Traefik"),
+        (pki.name(C="--", ST="WA", L="Seattle", O="MyCompany", OU="MyOrg", CN="lb1"), "F5 BIG-IP"),
+        (pki.name(CN="somebody"), None),
+    ],
+)
+def test_a_placeholder_that_a_store_has_is_named_where_the_name_does_not_match(
+    subject: bytes, product: str | None
+) -> None:
+    names = [f"{'0a' * 16}.{'1b' * 16}.traefik.default"] if product == "Traefik" else ["other.example"]
+    certificate = pki.certificate(subject, san=names)
+    diagnosis = diagnosed(evidence(answered((certificate,))), verifier(certificate))
+    expected = ["name-not-in-san"] if product is None else ["placeholder-certificate", "name-not-in-san"]
+    assert codes(diagnosis) == expected
+    if product is not None:
+        assert proof(diagnosis, "placeholder-certificate")["product"] == product
 
 
 def test_another_certificate_for_any_name_is_no_default() -> None:

@@ -6,9 +6,23 @@ from typing import Any
 
 import pytest
 
-from scanner.model.evidence import ClientAuthRequest, Failure, Stage
+from scanner.diagnosis.clients.endings import CLIENTS
+from scanner.diagnosis.rules.negotiation import bare_flight_claims
+from scanner.model.evidence import ClientAuthRequest, Failure, Negotiation, Stage
 from tests.helpers import pki
-from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, failed, issuing, proof, target
+from tests.helpers.evidence import (
+    alerted,
+    answered,
+    at,
+    codes,
+    diagnosed,
+    evidence,
+    failed,
+    issuing,
+    proof,
+    root,
+    target,
+)
 
 RSA_KX: dict[str, Any] = {
     "version": 0x0303,
@@ -19,6 +33,12 @@ RSA_KX: dict[str, Any] = {
 }
 SHA1: dict[str, Any] = {"version": 0x0303, "cipher": 0xC02F, "signature_scheme": 0x0201}
 ED25519 = pki.certificate("www.example.org", issuer=issuing(), private=pki.key("ed", "ed25519"))
+ML_DSA = pki.certificate("www.example.org", issuer=issuing(), private=pki.key("quantum", "mldsa:65"))
+UNKNOWN_KEY = pki.certificate(
+    "www.example.org",
+    issuer=issuing(),
+    public_key=pki.sequence(pki.sequence(pki.oid("1.2.3.4")), pki.bit_string(b"key")),
+)
 P521 = pki.certificate("www.example.org", issuer=issuing(), private=pki.key("p", "ec:P-521"))
 
 
@@ -58,7 +78,12 @@ def test_a_short_diffie_hellman_group() -> None:
 
 @pytest.mark.parametrize(
     ("certificate", "refusing"),
-    [(ED25519, {"chrome", "firefox"}), (P521, {"chrome"})],
+    [
+        (ED25519, {"chrome", "firefox"}),
+        (P521, {"chrome"}),
+        (ML_DSA, set(CLIENTS)),
+        (UNKNOWN_KEY, set(CLIENTS)),
+    ],
 )
 def test_a_key_that_browsers_do_not_take(certificate: pki.Issued, refusing: set[str]) -> None:
     """The only certificate has a key of a rare kind: libraries go on, browsers do not."""
@@ -111,6 +136,21 @@ def test_server_that_needs_sni_is_noted() -> None:
     assert diagnosis.outcome == "ok"
 
 
+@pytest.mark.parametrize(
+    ("version", "cipher", "expected"),
+    [
+        (0x0303, 0xC018, []),  # the refusal of the modern hello says it
+        (0x0301, 0x0034, ["no-shared-cipher"]),
+        (0x0303, 0xC02F, ["no-certificate"]),
+        (0x0304, 0x1301, ["no-certificate"]),
+        (0x0303, None, ["no-certificate"]),
+    ],
+)
+def test_only_anonymous_suites_go_without_a_certificate(version: int, cipher: int | None, expected: list[str]) -> None:
+    negotiation = Negotiation(version=version, cipher=cipher, complete=True)
+    assert [claim.code for claim in bare_flight_claims(negotiation)] == expected
+
+
 def test_no_certificate_and_a_wrong_key() -> None:
     """A flight without a certificate; one that is signed by another key; a Finished that does not verify."""
     assert codes(diagnosed(answered(()))) == ["no-certificate"]
@@ -118,6 +158,42 @@ def test_no_certificate_and_a_wrong_key() -> None:
     assert codes(mismatch) == ["key-mismatch"]
     assert (mismatch.cause, mismatch.stage) == ("server-misconfiguration", Stage.CERTIFICATE)
     assert codes(diagnosed(answered(finished_valid=False))) == ["malformed-handshake"]
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_leaf_that_is_not_first_is_misplaced(place: int) -> None:
+    """Its key signs the handshake. The chain is judged with it first; clients take the first for the server's."""
+    upper = pki.authority("Upper", root())
+    lower = pki.authority("Lower", upper)
+    own = pki.certificate("www.example.org", issuer=lower)
+    sent = [lower, upper]
+    sent.insert(place, own)
+    diagnosis = diagnosed(answered(sent, leaf_position=place))
+    assert codes(diagnosis) == ["chain-misordered"]
+    assert (diagnosis.cause, diagnosis.stage) == ("server-misconfiguration", Stage.CERTIFICATE)
+    facts = proof(diagnosis, "chain-misordered")
+    assert (facts["leaf_position"], facts["misplaced"], facts["in_its_place"]) == (
+        place,
+        "CN=www.example.org",
+        "CN=Lower",
+    )
+    assert facts["sent"] == [each.parsed.subject for each in sent]
+    assert facts["should_be"] == ["CN=www.example.org", "CN=Lower", "CN=Upper"]
+    assert diagnosis.clients["python"].endswith("unsuitable certificate purpose")
+    assert "ok" not in diagnosis.clients.values()
+
+
+def test_extras_have_the_places_at_which_they_were_sent() -> None:
+    own, other = pki.certificate("www.example.org", issuer=issuing()), pki.certificate("Other", issuer=root(), ca=True)
+    diagnosis = diagnosed(answered([issuing(), other, own], leaf_position=2))
+    assert codes(diagnosis) == ["chain-misordered", "chain-has-extras?"]
+    assert [extra["position"] for extra in proof(diagnosis, "chain-has-extras")["extras"]] == [1]
+
+
+def test_a_place_beyond_the_certificates_is_none() -> None:
+    """Recorded evidence may be anybody's."""
+    assert codes(diagnosed(answered(leaf_position=9))) != ["chain-misordered"]
+    assert codes(diagnosed(answered(leaf_position=-1))) != ["chain-misordered"]
 
 
 def test_enumerated_weaknesses_are_claimed() -> None:

@@ -31,6 +31,26 @@ def test_each_failure_to_connect_has_its_code(failure: Failure, code: str) -> No
     assert diagnosis.diagnoses[0]["endpoints"] == ["192.0.2.1"]
 
 
+@pytest.mark.parametrize(
+    ("detail", "answer"),
+    [
+        ("EACCES", "administratively prohibited"),
+        ("ENOPROTOOPT", "protocol unreachable"),
+        ("EPROTO", "parameter problem"),
+        ("EHOSTUNREACH", None),
+    ],
+)
+def test_what_the_network_answered_is_reported(detail: str, answer: str | None) -> None:
+    diagnosis = diagnosed(failed(Failure.HOST_UNREACHABLE, stage=Stage.CONNECT, detail=detail))
+    said = diagnosis.diagnoses[0]
+    assert proof(diagnosis, "host-unreachable").get("answer") == answer
+    assert (answer or "reports host unreachable") in said["summary"]
+    assert (
+        (answer is None) == ("answer" not in said["evidence"]) == ("firewall or a route rejects" not in said["remedy"])
+    )
+    assert ("ermission denied" in diagnosis.clients["python"]) == (detail == "EACCES")
+
+
 def test_target_without_reachable_address_fails() -> None:
     """Two addresses, both dead in ways of their own: two errors, each with its address."""
     diagnosis = diagnosed(

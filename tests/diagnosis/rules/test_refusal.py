@@ -8,9 +8,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from scanner.model.evidence import Failure, Negotiation, Probe, ServerFlight, Stage
-from tests.helpers.evidence import alerted, answered, at, codes, diagnosed, evidence, failed, flight, proof, target
+from scanner.diagnosis.engine import Diagnosis
+from scanner.model.evidence import Completion, EndpointEvidence, Failure, Negotiation, Probe, ServerFlight, Stage
+from tests.helpers.evidence import (
+    ADDRESS,
+    alerted,
+    answered,
+    at,
+    codes,
+    diagnosed,
+    evidence,
+    failed,
+    flight,
+    proof,
+    target,
+)
 
 RESET = failed(Failure.RESET)
 CLOSED = failed(Failure.CLOSED)
@@ -20,6 +34,8 @@ PROTOCOL_VERSION = alerted(70)
 
 OLD_SUITE: dict[str, Any] = {"version": 0x0303, "cipher": 0x009E, "group": None, "dh_bits": 2048}
 OLD_GROUP: dict[str, Any] = {"version": 0x0304, "cipher": 0x1301, "group": 0x0019}
+ANONYMOUS = answered((), version=0x0303, cipher=0xC018, signature_scheme=None)
+ANONYMOUS_DHE = answered((), version=0x0303, cipher=0x0034, group=None, dh_bits=2048, signature_scheme=None)
 OTHER_NAME = answered(sni="tlsweep-asks-for-no-such-name.invalid")
 
 
@@ -33,6 +49,13 @@ def legacy(version: int) -> Probe:
         # size
         (SILENT, {"small": answered()}, ["large-hello-dropped"]),
         (RESET, {"small": answered()}, ["large-hello-dropped"]),
+        (RESET, {"small": answered(), "two_shares": answered()}, ["large-hello-dropped"]),
+        # what not every client sends
+        (RESET, {"small": answered(), "two_shares": RESET}, ["reset-after-hello"]),
+        (SILENT, {"tls12": answered(), "small": answered(), "two_shares": SILENT}, ["silent-after-hello"]),
+        (CLOSED, {"everything": answered(), "no_status": answered()}, ["closed-during-handshake"]),
+        (alerted(47), {"small": alerted(47), "everything": answered(), "no_status": answered()}, ["malformed-handshake"]),
+        (alerted(80), {"everything": answered(), "no_status": answered()}, ["internal-error"]),
         # the name
         (RESET, {"small": RESET, "other_sni": OTHER_NAME}, ["sni-filtered"]),
         (RESET, {"small": RESET, "other_sni": alerted(112, sni="x.invalid")}, ["sni-filtered"]),
@@ -73,6 +96,15 @@ def legacy(version: int) -> Probe:
             RESET,
             {"small": RESET, "tls12": RESET, "everything": RESET, "tls12_everything": answered(**OLD_SUITE)},
             ["no-shared-cipher"],
+        ),
+        # anonymous suites have no certificate by design
+        (HANDSHAKE_FAILURE, {"everything": ANONYMOUS}, ["no-shared-cipher"]),
+        (HANDSHAKE_FAILURE, {"everything": ANONYMOUS_DHE}, ["no-shared-cipher"]),
+        (RESET, {"small": RESET, "everything": ANONYMOUS}, ["no-shared-cipher"]),
+        (
+            HANDSHAKE_FAILURE,
+            {"everything": HANDSHAKE_FAILURE, "tls10": answered((), version=0x0301, cipher=0xC018, signature_scheme=None)},
+            ["legacy-version-only", "no-shared-cipher"],
         ),
         # nothing helps: the failure itself
         (HANDSHAKE_FAILURE, {"everything": HANDSHAKE_FAILURE}, ["handshake-failure"]),
@@ -178,24 +210,130 @@ def test_plaintext_is_recognised(recognised: str | None, summary: str) -> None:
     assert diagnosis.diagnoses[0]["summary"] == summary
 
 
+# --- a PROXY header is expected -------------------------------------------------------------------
+
+HEADER = {"small": RESET, "tls12_everything": RESET}
+
+
 @pytest.mark.parametrize(
-    ("failure", "code"),
+    ("first", "followups", "expected"),
     [
-        (Failure.STARTTLS_NOT_OFFERED, "starttls-not-offered"),
-        (Failure.STARTTLS_REFUSED, "starttls-refused"),
-        (Failure.STARTTLS_MALFORMED, "starttls-not-offered"),
-        (Failure.SILENT, "starttls-not-offered"),
-        (Failure.CLOSED, "starttls-not-offered"),
-        (Failure.RESET, "starttls-not-offered"),
+        (RESET, {**HEADER, "proxy_v1": answered()}, ["proxy-header-expected"]),
+        (CLOSED, {"small": CLOSED, "proxy_v1": CLOSED, "proxy_v2": answered()}, ["proxy-header-expected"]),
+        (failed(Failure.CLOSED, stage=Stage.STARTTLS), {"proxy_v1": answered()}, ["proxy-header-expected"]),
+        # an answer that is no flight proves nothing: many a server answers a line of text
+        (RESET, {**HEADER, "proxy_v1": alerted(70)}, ["reset-after-hello"]),
+        (RESET, {**HEADER, "proxy_v1": failed(Failure.PLAINTEXT, recognised="http")}, ["reset-after-hello"]),
+        (failed(Failure.CLOSED, stage=Stage.STARTTLS), {"proxy_v1": failed(Failure.SESSION_REFUSED)}, ["session-refused"]),
+    ],
+)  # fmt: skip
+def test_only_a_whole_flight_after_a_header_proves_that_it_is_expected(
+    first: Probe, followups: dict[str, Any], expected: list[str]
+) -> None:
+    diagnosis = diagnosed(evidence(at(first, **followups)))
+    assert codes(diagnosis) == expected
+    assert diagnosis.outcome == "fail"
+
+
+@pytest.mark.parametrize(("version", "tool"), [("v1", "--haproxy-protocol"), ("v2", None)])
+def test_a_header_that_curl_can_send_is_in_the_confirming_command(version: str, tool: str | None) -> None:
+    asked: dict[str, Any] = {f"proxy_{version}": answered()}
+    seen = at(RESET, **asked)
+    (diagnosis,) = diagnosed(evidence(seen, of=target(protocol="https"))).diagnoses
+    assert diagnosis["evidence"]["header"] == version
+    assert f"after one of {version}" in diagnosis["summary"]
+    assert ((tool or "--haproxy") in (diagnosis["confirm"] or "")) is (tool is not None)
+
+
+# --- our deadline is ours --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("followups", "code"),
+    [
+        ({}, "silent-after-hello"),
+        ({"tls12": SILENT, "other_sni": OTHER_NAME}, "sni-filtered"),
+        ({"tls12": answered(version=0x0303, cipher=0xC02F), "small": answered()}, "large-hello-dropped"),
     ],
 )
-def test_failures_of_starttls_have_their_codes(failure: Failure, code: str) -> None:
-    """The opening dialogue fails: the server's own words are told, and browsers are not asked."""
-    probe = failed(failure, stage=Stage.STARTTLS, detail="454 not now", sni="mx.example.org")
-    diagnosis = diagnosed(evidence(probe, of=target("mx.example.org", protocol="smtp", port=25)))
-    assert codes(diagnosis) == [code]
-    assert diagnosis.stage is Stage.STARTTLS
-    assert not {"chrome", "firefox"} & set(diagnosis.clients)
-    assert "-starttls smtp" in diagnosis.diagnoses[0]["confirm"]
-    if failure is Failure.STARTTLS_REFUSED:
-        assert "454 not now" in diagnosis.diagnoses[0]["summary"]
+def test_the_seconds_that_were_waited_and_the_option_are_in_summary_and_evidence(
+    followups: dict[str, Any], code: str
+) -> None:
+    silent = failed(Failure.SILENT, handshake_seconds=10.4999971)
+    (diagnosis,) = diagnosed(evidence(at(silent, **followups))).diagnoses
+    assert diagnosis["code"] == code
+    assert (diagnosis["evidence"]["seconds"], diagnosis["evidence"]["option"]) == (10.5, "--timeout")
+    assert "10.5 s" in diagnosis["summary"]
+    assert "--timeout" in diagnosis["summary"]
+    assert "never" not in diagnosis["summary"]
+
+
+def test_a_server_that_hangs_on_any_offer_of_tls_1_3_is_intolerant_of_the_version() -> None:
+    silent = failed(Failure.SILENT, handshake_seconds=10.5)
+    seen = at(silent, tls12=answered(version=0x0303, cipher=0xC02F), small=SILENT)
+    facts = proof(diagnosed(evidence(seen)), "version-intolerant")
+    assert facts["seconds"] == 10.5
+
+
+# --- handshakes that are not finished --------------------------------------------------------------------
+
+TLS12: dict[str, Any] = {"version": 0x0303, "cipher": 0xC02F, "finished_valid": None}
+
+
+def finished(failure: Failure | None, question: str = "finish", **changes: Any) -> Diagnosis:
+    completion = Completion(Stage.HELLO, failure=failure, answered=True, **changes)
+    return diagnosed(evidence(EndpointEvidence(ADDRESS, answered(**TLS12), completions={question: completion})))
+
+
+@pytest.mark.parametrize("question", ["finish", "http"])
+@pytest.mark.parametrize(
+    ("failure", "words", "clients"),
+    [
+        (Failure.CLOSED, "closes the connection after the client's key exchange", {"go": "EOF"}),
+        (Failure.RESET, "resets the connection after", {"node": "ECONNRESET: read ECONNRESET"}),
+        (Failure.SILENT, "says nothing more within 2.3 s", {"curl": "(28) SSL connection timeout"}),
+    ],
+)
+def test_how_a_server_breaks_after_the_key_exchange(
+    question: str, failure: Failure, words: str, clients: dict[str, str]
+) -> None:
+    diagnosis = finished(failure, question, seconds=2.26)
+    assert codes(diagnosis) == ["closed-during-handshake"]
+    assert words in diagnosis.diagnoses[0]["summary"]
+    assert clients.items() <= diagnosis.clients.items()
+
+
+def test_an_alert_after_the_key_exchange() -> None:
+    diagnosis = finished(Failure.ALERT, alert=20)
+    assert codes(diagnosis) == ["closed-during-handshake"]
+    assert "with the alert bad_record_mac" in diagnosis.diagnoses[0]["summary"]
+    assert diagnosis.clients["go"] == "remote error: tls: bad record MAC"
+
+
+def test_a_finished_that_does_not_verify() -> None:
+    diagnosis = finished(Failure.MALFORMED, detail="DIGEST_CHECK_FAILED")
+    assert codes(diagnosis) == ["malformed-handshake"]
+    assert "DIGEST_CHECK_FAILED after the client's key exchange" in diagnosis.diagnoses[0]["summary"]
+
+
+def test_nothing_is_concluded_from_a_handshake_where_this_machine_is_in_doubt() -> None:
+    completion = Completion(Stage.HELLO, failure=Failure.RESET, answered=True)
+    seen = evidence(EndpointEvidence(ADDRESS, answered(**TLS12), completions={"finish": completion}))
+    assert codes(diagnosed(replace(seen, doubt="the network was down"))) == []
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        Completion(Stage.HELLO, failure=Failure.RESET),  # our hello was not answered at all
+        Completion(Stage.CONNECT, failure=Failure.CONNECT_TIMEOUT),
+        Completion(Stage.APPLICATION, failure=Failure.CLOSED),
+        Completion(Stage.DONE),
+        Completion(
+            Stage.HELLO, failure=Failure.RESET, answered=True, presented=True
+        ),  # our certificate may be the reason
+    ],
+)
+def test_what_does_not_show_that_a_handshake_cannot_be_finished(completion: Completion) -> None:
+    seen = EndpointEvidence(ADDRESS, answered(**TLS12), completions={"finish": completion})
+    assert codes(diagnosed(evidence(seen))) == []

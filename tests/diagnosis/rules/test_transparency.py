@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -209,3 +210,41 @@ def test_a_certificate_that_nobody_signed_is_not_judged() -> None:
 def test_flights_without_certificates() -> None:
     assert codes(diagnosed(evidence(answered([])), verifier(public=True), transparency=by())) != []
     assert ServerFlight().scts == ()
+
+
+def dropped(name: str, operator: str) -> Log:
+    """A log that left use on a day that the list does not give."""
+    return Log(name, operator, changes={"state": {"rejected": {}}})
+
+
+def test_a_moment_before_the_list_was_made_is_not_held_to_what_happened_since() -> None:
+    gone = dropped("Gone A", "Operator A"), dropped("Gone B", "Operator B")
+    certificate = leaf(*gone)
+    for made in (DAY, 300 * DAY):
+        assert codes(said(certificate, list_=by(*gone, ARGON, timestamp=NOW + made))) == []
+    # today the same list says that neither counts
+    today = said(certificate, list_=by(*gone, ARGON, timestamp=NOW - DAY))
+    assert codes(today) == ["too-few-scts", "log-retired?"]
+
+
+def test_logs_that_later_lists_do_not_have_are_neither_unknown_nor_too_few() -> None:
+    certificate = leaf(ARGON, STRANGER)
+    assert codes(said(certificate, list_=by(ARGON, YETI, timestamp=NOW + 71 * DAY))) == []
+    assert codes(said(certificate, list_=by(ARGON, YETI, timestamp=NOW + 69 * DAY))) == ["too-few-scts", "unknown-log?"]
+    spoilt = leaf(ARGON, STRANGER, spoil=[ARGON])
+    assert codes(said(spoilt, list_=by(ARGON, YETI, timestamp=NOW + 71 * DAY))) == ["sct-invalid?"]
+
+
+def test_logs_that_never_counted_are_too_few_at_any_moment() -> None:
+    certificate = leaf(ARGON, TEST)
+    later = said(certificate, list_=by(timestamp=NOW + 300 * DAY))
+    assert codes(later) == ["too-few-scts", "log-retired?"]
+    bare = pki.certificate(HOST, issuer=issuing())
+    assert codes(said(bare, list_=by(timestamp=NOW + 300 * DAY))) == ["no-scts"]
+
+
+def test_certificates_older_than_the_policies_need_no_scts() -> None:
+    spring = datetime(2018, 4, 1, tzinfo=UTC).timestamp()
+    for begins, expected in ((spring, []), (spring + 100 * DAY, ["no-scts"])):
+        bare = pki.certificate(HOST, issuer=issuing(), not_before=begins)
+        assert [code for code in codes(said(bare)) if "scts" in code] == expected

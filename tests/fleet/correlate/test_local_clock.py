@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -152,6 +153,98 @@ def test_untrusted_certificates_do_not_count() -> None:
         fold.add(facts(domain=f"d{number}.test", validity=early(DAY), untrusted=True))
     fold.add(facts(sct("x", DAY), sct("y", DAY)))
     assert fold.verdict().state == "unknown"
+
+
+def server(number: int, offset: int, *, validity: tuple[Validity, ...] = (), untrusted: bool = False) -> Facts:
+    """A server of one estate on its own address, with a certificate that is out of its time by our clock."""
+    told = date("one.test", offset, f"address:192.0.2.{number}", f"certificate:{number}")
+    return facts(told, validity=validity, untrusted=untrusted)
+
+
+def estate(count: int, offset: int, validity: tuple[Validity, ...]) -> ClockFold:
+    fold = ClockFold()
+    for number in range(count):
+        fold.add(server(number, offset + number, validity=validity))
+    return fold
+
+
+AHEAD = estate(7, -400 * DAY, late(310 * DAY))
+
+
+def with_facts(*told: Facts, valid: Sequence[int] = ()) -> ClockFold:
+    """An estate that says our clock is 400 days ahead, and what else the run has: facts, and since when valid certificates are."""
+    fold = ClockFold()
+    fold.merge(AHEAD)
+    for each in told:
+        fold.add(each)
+    for begun in valid:
+        fold.add_valid(LOCAL + begun)
+    return fold
+
+
+@pytest.mark.parametrize(
+    ("fold", "wrong"),
+    [
+        pytest.param(AHEAD, True, id="expired by our clock alone"),
+        pytest.param(estate(5, 45 * DAY, early(15 * DAY)), True, id="not yet valid by our clock alone"),
+        pytest.param(estate(4, -400 * DAY, late(310 * DAY)), False, id="too few"),
+        pytest.param(estate(7, -400 * DAY, late(401 * DAY)), False, id="expired by their time too"),
+        pytest.param(estate(7, -200, late(100)), False, id="off by minutes"),
+        pytest.param(estate(7, 0, late(310 * DAY)), False, id="they agree with us"),
+        pytest.param(with_facts(server(99, 0)), True, id="one of eight agrees with us"),
+        pytest.param(with_facts(*(server(90 + n, 0) for n in range(4))), False, id="four agree with us"),
+        pytest.param(with_facts(facts(crl("ca.test", -DAY, DAY))), True, id="one list of yesterday"),
+        pytest.param(
+            with_facts(facts(*(crl(f"ca{n}.test", -DAY, DAY) for n in range(4)))), False, id="four lists of yesterday"
+        ),
+        pytest.param(with_facts(valid=[-900 * DAY, -500 * DAY]), True, id="certificates that are valid by both"),
+        pytest.param(with_facts(valid=[-30 * DAY]), False, id="a certificate of last month"),
+        pytest.param(with_facts(valid=[-900 * DAY] * 4), False, id="many that are valid by our clock"),
+        pytest.param(
+            with_facts(facts(validity=(Validity("certificate-expired", "cd", LOCAL - 99 * DAY, LOCAL - DAY),))),
+            False,
+            id="one that expired yesterday and began last month",
+        ),
+    ],
+)
+def test_an_estate_contradicts_our_clock(fold: ClockFold, wrong: bool) -> None:
+    assert fold.verdict().state != "wrong" and not fold.is_final  # never while the run goes on
+    verdict = fold.verdict(whole_run=True)
+    assert (verdict.state == "wrong") is wrong
+    assert (verdict.servers is not None) is wrong
+
+
+def test_merging_keeps_every_server_of_an_estate() -> None:
+    assert with_facts().verdict(whole_run=True).servers == AHEAD.verdict(whole_run=True).servers == 7
+
+
+def test_servers_of_an_estate_have_one_voice_for_each_address() -> None:
+    fold = ClockFold()
+    for _ in range(9):
+        fold.add(server(1, -400 * DAY, validity=late(310 * DAY)))
+        fold.add(server(2, -400 * DAY, validity=late(310 * DAY), untrusted=True))
+    assert fold.verdict(whole_run=True).state == "unknown"
+
+
+def test_an_estate_is_heard_in_any_order_and_division() -> None:
+    told = [server(n, -400 * DAY + n, validity=late(310 * DAY)) for n in range(6)]
+    told += [server(n, -400 * DAY - n) for n in range(3)]
+    whole = None
+    for seed in range(5):
+        random.Random(seed).shuffle(told)
+        one, other = ClockFold(), ClockFold()
+        for number, each in enumerate(told):
+            (one if number % 2 else other).add(each)
+        one.add_valid(LOCAL - 500 * DAY)
+        one.merge(pickle.loads(pickle.dumps(other)))
+        verdict = one.verdict(whole_run=True)
+        assert whole in (None, verdict)
+        whole = verdict
+
+
+def test_independent_witnesses_come_before_an_estate() -> None:
+    fold = with_facts(facts(date("a", 0), date("b", 0), date("c", 0)))
+    assert fold.verdict(whole_run=True).state == "confirmed"
 
 
 def test_expired_certificates_and_stale_lists() -> None:

@@ -28,8 +28,11 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_several_processes_count_as_one(files: list[str]) -> None:
     assert len(parts_of(files[0], 3)) == 3
-    alone, together = fold_files(files, COLUMNS), fold_files(files, COLUMNS, 3)
+    alone, together = fold_files(files, COLUMNS, 1, 20), fold_files(files, COLUMNS, 3, 20)
     assert alone.to_json() == together.to_json()
+    assert alone.series is not None and together.series is not None and len(alone.series.targets()) == 20
+    assert alone.series.targets() == together.series.targets()
+    assert alone.series.certificates() == together.series.certificates()
     assert together.counts.total.findings == 2 * len(estate()) + 9 and together.counts.unreadable_lines == 2
     together.counts.require_columns()
 
@@ -55,7 +58,7 @@ def test_a_file_without_findings_is_an_error(tmp_path: Path, files: list[str]) -
         fold_files([*files, str(tmp_path / "none")], (), 2)
 
 
-def ends(*_: object) -> None:
+def ends(*_: object, **__: object) -> None:
     """What the kernel does to a process when memory is short."""
     os._exit(9)
 

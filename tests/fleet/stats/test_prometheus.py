@@ -15,7 +15,7 @@ from scanner.fleet.stats.run_counts import RunCounts
 from scanner.model.findings import CAUSES
 from tests.fleet.stats.test_fleet_stats import estate
 from tests.fleet.stats.test_shared_causes import estate as shared_estate
-from tests.helpers.hostile import TEXTS
+from tests.helpers.hostile import TEXTS, hostile_finding, misshapen
 from tests.helpers.made import diagnosis, finding
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -100,6 +100,47 @@ def test_any_text_is_one_label(text: str) -> None:
     line = f'a{{b="{prometheus_label(text)}"}} 1'
     assert "\n" not in line
     assert samples(f"# HELP a A.\n# TYPE a gauge\n{line}\n") == {("a", frozenset({("b", text)})): 1.0}
+
+
+SERIES = {
+    "tlsweep_target_outcome", "tlsweep_target_expiry_timestamp_seconds", "tlsweep_certificate_expiry_timestamp_seconds",
+    "tlsweep_certificate_targets", "tlsweep_series_complete",
+}  # fmt: skip
+
+
+def exported(findings: list[dict[str, Any]], max_targets: int = 5000) -> Samples:
+    statistics = FleetStats(("owner",), max_targets)
+    statistics.add_batch(findings)
+    return samples(printed(statistics))
+
+
+def test_targets_and_certificates_have_series_of_their_own() -> None:
+    row = finding(7, "a.example", diagnosis("certificate-expired"), tags={"team": "web"})
+    found = exported([row, *estate()])
+    assert {name for name, _ in found} == NAMES | SERIES
+    labels = {"target": "a.example:443", "protocol": "tls", "owner": "web"}
+    cause = "expired-or-self-signed"
+    assert value(found, "tlsweep_target_outcome", **labels, outcome="fail", cause=cause) == 1
+    moment = value(found, "tlsweep_target_expiry_timestamp_seconds", **labels)
+    assert moment == 1_802_311_200
+    served = {"sha256": row["certificates"][0]["sha256"], "subject": "CN=a.example", "issuer": "CN=Made CA"}
+    assert value(found, "tlsweep_certificate_expiry_timestamp_seconds", **served, owner="web") == moment
+    assert value(found, "tlsweep_certificate_targets", **served, owner="web") == 1
+    assert value(found, "tlsweep_series_complete", of="targets") == 1
+
+
+def test_the_number_of_series_has_a_bound_that_is_reported() -> None:
+    found = exported([finding(row, f"h{row}") for row in range(50)], 10)
+    for name in SERIES - {"tlsweep_series_complete"}:
+        assert sum(one == name for one, _ in found) == 10
+    assert value(found, "tlsweep_series_complete", of="targets") == 0
+    assert value(found, "tlsweep_series_complete", of="certificates") == 0
+    assert value(found, "tlsweep_findings", outcome="ok") == 50
+
+
+def test_hostile_findings_give_valid_series() -> None:
+    found = exported([hostile_finding(number) for number in range(40)] + misshapen())
+    assert sum(name == "tlsweep_target_outcome" for name, _ in found) > 13
 
 
 def test_hostile_groups_and_roots() -> None:

@@ -52,6 +52,8 @@ class Fakes:
         self.bundles = {f"{AIA}/{name}": bundle for name, bundle in bundles.items()}
         self.says: dict[tuple[str, str], str] = {}
         self.asked: list[str] = []
+        self.old: dict[str, Bundle] = {}  # kept by an earlier run; ``bundles`` has what is there now
+        self.renewing = trio.Lock()
         self.lists: dict[str, str] = {}
         self.looked_up: list[str] = []
         self.aside = 0
@@ -60,7 +62,23 @@ class Fakes:
         self.asked.append(url)
         await trio.lowlevel.checkpoint()
         assert self.aside
-        return self.bundles.get(url, Bundle(error="HTTP status 404"))
+        return self.old.get(url) or self.bundles.get(url, Bundle(error="HTTP status 404"))
+
+    def has_old_bundle(self, url: str) -> bool:
+        return url in self.old
+
+    async def renewed_bundle(self, url: str) -> Bundle:
+        async with self.renewing:
+            if url in self.old:
+                self.asked.append(f"{url} again")
+                await trio.lowlevel.checkpoint()
+                assert self.aside
+                old = self.old.pop(url)
+                found = self.bundles.setdefault(url, Bundle(error="HTTP status 404"))
+                if not found.certificates:
+                    self.bundles[url] = old
+                return found
+        return self.bundles[url]
 
     async def ocsp(self, certificate: Certificate, issuer: Certificate, url: str, at: float) -> RevocationAnswer:
         return await self._say("ocsp", certificate, url)
@@ -122,6 +140,85 @@ def run(main: Any) -> None:
 
 
 # --- issuers -------------------------------------------------------------------------------------
+
+
+RENEWED_LOWER = pki.authority("Lower", UPPER, private=pki.key("Lower, renewed"), extra=[_published("upper")])
+OF_RENEWED = pki.certificate("leaf.test", issuer=RENEWED_LOWER, extra=[_published("lower")])
+# the same key, and out of its time
+EXPIRED_LOWER = pki.authority("Lower", UPPER, private=LOWER.private, extra=[_published("upper")], not_after=AT - DAY)
+# the same key, under a root that no store has
+OTHER_UPPER = pki.root("Upper", private=UPPER.private)
+
+
+@pytest.mark.parametrize(
+    ("kept", "leaf", "asked"),
+    [
+        pytest.param({"lower": bundle(LOWER)}, OF_RENEWED, ["lower", "lower again", "upper"], id="another key"),
+        pytest.param(
+            {"lower": bundle(EXPIRED_LOWER)},
+            LEAF,
+            ["lower", "lower again", "upper"],
+            id="the same key, expired",
+        ),
+        pytest.param({"upper": bundle(OTHER_UPPER)}, LEAF, ["lower", "upper", "upper again"], id="another root"),
+        pytest.param({"lower": bundle(CHECKED_CA)}, LEAF, ["lower", "lower again", "upper"], id="another CA"),
+        pytest.param({"lower": bundle(LOWER), "upper": bundle(UPPER)}, LEAF, ["lower", "upper"], id="it still helps"),
+    ],
+)
+def test_a_kept_issuer_that_does_not_help_is_fetched_again(
+    kept: dict[str, Bundle], leaf: Issued, asked: list[str]
+) -> None:
+    async def main() -> None:
+        now = RENEWED_LOWER if leaf is OF_RENEWED else LOWER
+        here = Run(Fakes(lower=bundle(now), upper=bundle(UPPER)))
+        here.fakes.old = {f"{AIA}/{name}": old for name, old in kept.items()}
+        for _ in range(2):  # the second target asks for nothing
+            seen = await here.of(sent(leaf))
+            assert here.said(seen) == ["intermediate-not-sent"]
+            assert {issuer.certificates for issuer in seen.issuers} == {(now.der,), (UPPER.der,)}
+        assert [each.removeprefix(f"{AIA}/") for each in here.fakes.asked] == asked
+
+    run(main)
+
+
+def test_targets_that_wait_for_the_same_renewed_issuer_all_get_it() -> None:
+    async def main() -> None:
+        here = Run(Fakes(lower=bundle(LOWER), upper=bundle(UPPER)))
+        here.fakes.old = {f"{AIA}/lower": bundle(EXPIRED_LOWER)}
+        said: list[list[str]] = []
+
+        async def target() -> None:
+            said.append(here.said(await here.of(sent(LEAF))))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(target)
+        assert said == [["intermediate-not-sent"]] * 5
+        assert here.fakes.asked.count(f"{AIA}/lower again") == 1
+
+    run(main)
+
+
+def test_a_kept_issuer_that_is_gone_by_now_is_judged_as_it_was() -> None:
+    async def main() -> None:
+        here = Run(Fakes(upper=bundle(UPPER)))
+        here.fakes.old = {f"{AIA}/lower": bundle(EXPIRED_LOWER)}
+        for _ in range(2):
+            assert "intermediate-expired" in here.said(await here.of(sent(LEAF, UPPER)))
+        assert here.fakes.asked.count(f"{AIA}/lower again") == 1
+
+    run(main)
+
+
+def test_an_issuer_at_hand_that_has_expired_is_looked_for_where_it_is_published() -> None:
+    async def main() -> None:
+        here = Run(Fakes(lower=bundle(LOWER), upper=bundle(UPPER)))
+        assert here.lookups._intermediates.learn(EXPIRED_LOWER.parsed)  # as another host of the run sent it
+        seen = await here.of(sent(LEAF))
+        assert here.said(seen) == ["intermediate-not-sent"]
+        assert f"{AIA}/lower" in here.fakes.asked
+
+    run(main)
 
 
 def test_issuers_are_fetched_level_by_level() -> None:

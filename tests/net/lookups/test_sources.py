@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from scanner.model.evidence import RevocationAnswer
 from scanner.net.http.disk_cache import DiskCache
 from scanner.net.http.fetch import CRL, ISSUERS, OCSP, Fetched, FetchKind
-from scanner.net.lookups.sources import RevocationLookups, bundle_untrusted
+from scanner.net.lookups.sources import OLD_AFTER, RevocationLookups, bundle_untrusted
 from tests.helpers import pki, revocation
 from tests.helpers.pki import DAY, NOW
 from tests.helpers.revocation import URL, WORLD
@@ -290,6 +290,93 @@ def test_what_was_kept_and_is_of_no_use_now_is_asked_for_again(tmp_path: Path) -
         )
         # the cache's clock stands still: what it gives is judged all the same
         assert await _all(pages.sources(DiskCache(tmp_path, clock=lambda: NOW)), later) == ["1", "revoked", "good"]
+
+    run(main)
+
+
+def test_a_kept_list_that_serves_one_certificate_and_not_another_is_fetched_again(tmp_path: Path) -> None:
+    """The second was issued by the new key of a CA, which signs the list at the old address by now."""
+    renewed = pki.authority("CA", WORLD.root, private=pki.key("renewed"))
+    leaf = pki.certificate("new.test", issuer=renewed).parsed
+
+    async def main() -> None:
+        first = Pages({URL: revocation.crl(WORLD.ca)})
+        await crl(first.sources(DiskCache(tmp_path, clock=lambda: NOW)))
+        pages = Pages({URL: revocation.crl(renewed, revocation.entry(int(leaf.serial, 16)))})
+        sources = pages.sources(DiskCache(tmp_path, clock=lambda: NOW))
+        assert (await crl(sources)).status == "good" and pages.asked == []
+        said: list[str] = []
+
+        async def ask() -> None:
+            said.append((await sources.crl(leaf, renewed.parsed, URL, NOW)).status)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(ask)
+        assert said == ["revoked"] * 5
+        assert len(pages.asked) == 1
+        assert (await crl(sources)).status == "invalid"  # fetched a moment ago, so it is what there is
+        assert len(pages.asked) == 1
+
+    run(main)
+
+
+def test_a_list_that_cannot_be_fetched_again_is_unavailable(tmp_path: Path) -> None:
+    other = pki.certificate("new.test", issuer=WORLD.other_key).parsed
+
+    async def main() -> None:
+        await crl(Pages({URL: revocation.crl(WORLD.ca)}).sources(DiskCache(tmp_path, clock=lambda: NOW)))
+        pages = Pages({})
+        sources = pages.sources(DiskCache(tmp_path, clock=lambda: NOW))
+        assert (await crl(sources)).status == "good"
+        for _ in range(3):
+            answer = await sources.crl(other, WORLD.other_key.parsed, URL, NOW)
+            assert (answer.status, answer.error) == ("unavailable", "HTTP status 404")
+        assert len(pages.asked) == 1
+        assert (await crl(sources)).status == "good"  # what was kept still serves those that it served
+
+    run(main)
+
+
+def test_in_a_long_run_a_list_that_is_out_of_date_is_fetched_again() -> None:
+    pages, now = Pages({URL: revocation.crl(WORLD.ca)}), NOW
+
+    async def main() -> None:
+        nonlocal now
+        sources = RevocationLookups(cast(Any, pages), None, lambda: now)
+        assert (await crl(sources)).status == "good"
+        now += 20 * DAY
+        pages.pages[URL] = revocation.crl(WORLD.ca, this_update=now, next_update=now + DAY)
+        for _ in range(3):
+            assert (await crl(sources, now)).status == "good"
+        assert len(pages.asked) == 2
+
+    run(main)
+
+
+def test_what_is_at_an_issuers_address_is_fetched_again_if_it_is_old(tmp_path: Path) -> None:
+    url, now = "http://ca.test/", NOW
+
+    async def main() -> None:
+        nonlocal now
+        await Pages({url: WORLD.ca.der}).sources(DiskCache(tmp_path, clock=lambda: NOW)).bundle(url)
+        pages = Pages({url: WORLD.root.der})
+        pages.delay = 0.01
+        sources = RevocationLookups(cast(Any, pages), DiskCache(tmp_path, clock=lambda: NOW), lambda: now)
+        assert not sources.has_old_bundle(url)
+        assert (await sources.bundle(url)).certificates == (CA,)
+        assert sources.has_old_bundle(url)
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(sources.renewed_bundle, url)
+        assert (await sources.bundle(url)).certificates == (WORLD.root.parsed,)
+        assert len(pages.asked) == 1 and not sources.has_old_bundle(url)
+        now += 2 * OLD_AFTER
+        del pages.pages[url]
+        assert sources.has_old_bundle(url)
+        assert (await sources.renewed_bundle(url)).error == "HTTP status 404"
+        assert (await sources.bundle(url)).certificates == (WORLD.root.parsed,)  # better than nothing
+        assert len(pages.asked) == 2 and not sources.has_old_bundle(url)
 
     run(main)
 
