@@ -44,11 +44,14 @@ VERSION_1_EXPLICIT: Final = "version 1 is written down, which DER leaves out"
 UNKNOWN_VERSION: Final = "the version is above 3"
 EXTENSIONS_BEFORE_V3: Final = "there are extensions, which only version 3 has"
 NO_SECONDS: Final = "a time without seconds"
-TIME_OFFSET: Final = "a time with an offset from UTC or a fraction"
+TIME_OFFSET: Final = "a time with a fraction or an offset of zero"
+TIME_ZONE: Final = "a time in another zone than UTC"
 TRAILING: Final = "bytes follow the certificate"
 ALGORITHM_FORM: Final = "the signature algorithm is written in two ways inside and outside the signed part"
 ALGORITHM_PARAMETERS: Final = "the signature algorithm has unusual parameters inside or outside the signed part alone"
 ALGORITHM_DIFFERS: Final = "the signature algorithms inside and outside the signed part differ"
+SIGNATURE_BITS: Final = "the signature is not a whole number of bytes"
+MORE_CONSTRAINTS: Final = "basicConstraints: more fields than it may have"
 USAGE_BITS: Final = "keyUsage: unused bits that are set"
 EMPTY_ACCESS: Final = "authorityInfoAccess: there is nothing in it"
 BEFORE_1970: Final = "the validity begins before 1970"
@@ -144,10 +147,13 @@ _REFUSALS: Final[dict[str, _Refusal]] = {
     EXTENSIONS_BEFORE_V3: _Refusal(("go", "java", "chrome", "gnutls"), not_in_anchors=("go",)),
     NO_SECONDS: _Refusal(("openssl", *_BROWSERS)),
     TIME_OFFSET: _Refusal(("openssl", "go", *_BROWSERS, "gnutls")),
+    TIME_ZONE: _Refusal(("openssl", *_BROWSERS, "gnutls")),
     TRAILING: _Refusal(("openssl", "go", *_BROWSERS, "gnutls"), not_in_anchors=("openssl",), in_anchors=("java",)),
     ALGORITHM_FORM: _Refusal(("openssl", "go"), not_in_anchors=("openssl",)),
     ALGORITHM_PARAMETERS: _Refusal(("openssl", "go", "chrome"), not_in_anchors=("openssl", "chrome")),
     ALGORITHM_DIFFERS: _Refusal(_EVERYBODY, not_in_anchors=("openssl", *_BROWSERS)),
+    SIGNATURE_BITS: _Refusal(("go", *_BROWSERS)),
+    MORE_CONSTRAINTS: _Refusal(("openssl", *_BROWSERS, "gnutls")),
     USAGE_BITS: _Refusal(("go", *_BROWSERS)),
     EMPTY_ACCESS: _Refusal(("chrome",)),
     BEFORE_1970: _Refusal(("firefox",)),

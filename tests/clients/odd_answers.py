@@ -192,6 +192,9 @@ root-time-without-seconds           -        -         +   +     +       +      
 leaf-time-with-offset               -        -         -   +     +       -       -       -
 ca-time-with-offset                 -        -         -   +     +       -       -       -
 root-time-with-offset               -        -         -   +     +       -       -       -
+leaf-time-in-another-zone           -        -         +   +     +       -       -       -
+ca-time-in-another-zone             -        -         +   +     +       -       -       -
+root-time-in-another-zone           -        -         +   +     +       -       -       -
 leaf-time-with-fraction             -        -         -   +     +       -       -       -
 ca-time-with-fraction               -        -         -   +     +       -       -       -
 root-time-with-fraction             -        -         -   +     +       -       -       -
@@ -216,6 +219,8 @@ ca-critical-false                   +        +         +   +     +       +      
 root-critical-false                 +        +         +   +     +       +       -       +
 ca-ca-true-as-1                     +        +         -   +     +       +       -       -
 root-ca-true-as-1                   +        +         -   +     +       +       -       -
+ca-constraints-with-more            -        -         +   +     +       -       -       -
+root-constraints-with-more          -        -         +   +     +       -       -       -
 leaf-extension-twice                +        +         -   -     -       -       -       +
 ca-extension-twice                  +        +         -   -     -       -       -       +
 root-extension-twice                +        +         -   -     -       -       -       +

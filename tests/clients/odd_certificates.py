@@ -308,6 +308,7 @@ def bodies() -> Iterator[OddChain]:
     for label, begin in {
         "without-seconds": tlv(0x17, b"2501010000Z"),
         "with-offset": tlv(0x17, b"250101000000+0000"),
+        "in-another-zone": tlv(0x17, b"250101000000+0130"),
         "with-fraction": tlv(0x18, b"20250101000000.5Z"),
         "generalized": tlv(0x18, b"20250101000000Z"),
         "before-1970": tlv(0x17, b"500101000000Z"),
@@ -328,6 +329,8 @@ def extensions() -> Iterator[OddChain]:
         "ca-true-as-1",
         {"without": ("bc",), "extra": [pki.extension("2.5.29.19", sequence(tlv(0x01, b"\x01")), critical=True)]},
     )
+    more = pki.extension("2.5.29.19", sequence(pki.boolean(True), integer(9), NULL), critical=True)
+    yield from _in_issuer("constraints-with-more", {"without": ("bc",), "extra": [more]})
     yield from _everywhere("extension-twice", extra=[pki.extension("1.2.3.4", NULL)] * 2)
     yield from _everywhere("key-identifier-twice", extra=[pki.extension("2.5.29.14", octets(b"12345"))])
     yield _in_leaf("access-twice", extra=[pki.authority_info_access(ocsp=["http://x.test/"])] * 2)
