@@ -91,14 +91,14 @@ def read_untrusted(data: bytes) -> Fields:
         entry = listed.get(extensions.OIDS[name])
         if entry is None:
             return absent
-        value = entry[1]
+        critical, value = entry
         try:
             _, _, end = der.header_untrusted(value, 0, len(value))
             if end < len(value):
-                found.append(malformations.more_follows(name))
+                found.append(malformations.more_follows(name, critical=critical))
             return reader(value[:end])
         except der.DerError as error:
-            found.append(f"{malformations.unreadable(name)}: {error}")
+            found.append(f"{malformations.unreadable(name, critical=critical)}: {error}")
             return absent
 
     names = read("subjectAltName", extensions.subject_alt_name_untrusted, NO_NAMES)

@@ -95,14 +95,18 @@ class _Refusal(Struct, frozen=True):
     in_anchors: tuple[str, ...] = ()
 
 
-def unreadable(extension: str) -> str:
+def unreadable(extension: str, *, critical: bool = False) -> str:
     """Return the beginning of the sentence on an extension that cannot be read."""
-    return f"{extension} cannot be read"
+    return f"{_CRITICAL if critical else ''}{extension} cannot be read"
 
 
-def more_follows(extension: str) -> str:
+def more_follows(extension: str, *, critical: bool = False) -> str:
     """Return the sentence on an extension with bytes after its value."""
-    return f"{extension}: bytes after its end"
+    return f"{_CRITICAL if critical else ''}{extension}: bytes after its end"
+
+
+# Java refuses what it cannot read if it is critical, and passes over it otherwise.
+_CRITICAL: Final = "the critical "
 
 
 # Part of a flaw's sentence -> who refuses it; the first that fits counts. Of other flaws the clients are not known.
@@ -160,8 +164,8 @@ _REFUSALS: Final[dict[str, _Refusal]] = {
     RELATIVE_POINT: _Refusal(("go",)),
     EMPTY_POINT: _Refusal(("openssl",)),
     "basicConstraints: a negative path length": _Refusal(("openssl", "go", "java", *_BROWSERS)),
-    more_follows("basicConstraints"): _Refusal(("java", *_BROWSERS, "gnutls"), not_in_leaves=("gnutls",)),
-    more_follows("keyUsage"): _Refusal(("java", *_BROWSERS)),
+    more_follows("basicConstraints"): _Refusal((*_BROWSERS, "gnutls"), not_in_leaves=("gnutls",)),
+    more_follows("keyUsage"): _Refusal(_BROWSERS),
     more_follows("extKeyUsage"): _Refusal(("java", *_BROWSERS, "gnutls"), not_in_issuers=("java",)),
     more_follows("subjectAltName"): _Refusal(("java", *_BROWSERS, "gnutls"), not_in_issuers=("java", "firefox")),
     more_follows("nameConstraints"): _Refusal(("go", *_BROWSERS, "gnutls")),
@@ -197,4 +201,6 @@ def refused_by(flaws: Iterable[str], *, leaf: bool = False, anchor: bool = False
             lenient.update(refusal.not_in_anchors)
             found.update(refusal.in_anchors)
         found.update(client for client in refusal.clients if client not in lenient)
+        if flaw.startswith(_CRITICAL):
+            found.add("java")
     return [client for client in _EVERYBODY if client in found]

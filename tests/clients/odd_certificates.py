@@ -357,6 +357,11 @@ def extensions() -> Iterator[OddChain]:
             without=[part for part, own in _PARTS.items() if own == dotted],
             extra=[pki.extension(dotted, integer(5))],
         )
+    for label, dotted in {"usage": "2.5.29.15", "constraints": "2.5.29.30"}.items():
+        broken = pki.extension(dotted, integer(5), critical=True)
+        yield from _everywhere(
+            f"critical-{label}-unreadable", without=("ku",) if label == "usage" else (), extra=[broken]
+        )
     yield from _everywhere("access-empty", extra=[pki.extension("1.3.6.1.5.5.7.1.1", sequence())])
     access = sequence(sequence(oid("1.3.6.1.5.5.7.48.1"), tlv(0x86, b"http://x.test/")))
     yield from _everywhere("access-and-more", extra=[pki.extension("1.3.6.1.5.5.7.1.1", access + b"\0")])
@@ -382,6 +387,8 @@ def of_leaves() -> Iterator[OddChain]:
     unused = pki.extension("2.5.29.15", tlv(0x03, b"\x05\xbf"), critical=True)
     yield _in_leaf("usage-unused-bits", without=("ku",), extra=[unused])
     yield _in_leaf("usage-and-more", without=("ku",), extra=[_usage_and_more()])
+    not_critical = pki.extension("2.5.29.15", bit_string(b"\x80", 7) + b"\0")
+    yield _in_leaf("usage-and-more-not-critical", without=("ku",), extra=[not_critical])
     purposes = pki.extension("2.5.29.37", sequence(oid("1.3.6.1.5.5.7.3.1")) + b"\0")
     yield _in_leaf("purposes-and-more", without=("eku",), extra=[purposes])
     yield _in_leaf("names-empty", without=("san",), extra=[pki.extension("2.5.29.17", sequence())])
