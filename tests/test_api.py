@@ -41,8 +41,8 @@ RENAMED: Final = {
     "expiry_warning": "expiry_warning_days",
 }
 # Options of `tlsweep scan` that are about files, processes and the terminal.
-OF_THE_COMMAND_LINE: Final = {"column", 
-    "output", "force", "resume", "certificates", "fail_on", "workers", "no_progress", "lang", "config", "no_cache",
+OF_THE_COMMAND_LINE: Final = {
+    "column", "output", "force", "resume", "certificates", "fail_on", "workers", "no_progress", "lang", "config", "no_cache",
 }  # fmt: skip
 # What a program may rely on within this major version: these stay, with these defaults.
 PROMISED: Final[dict[str, Any]] = {
