@@ -16,7 +16,6 @@ from msgspec import Meta, Struct, field
 from scanner.errors import TlsweepError, UsageProblem
 from scanner.inventory.exclude import Exclusions
 from scanner.inventory.row_parser import RowCells, RowParser
-from scanner.inventory.services import AUTO
 from scanner.language import LANGUAGES
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import InvalidRow
@@ -36,6 +35,7 @@ from scanner.run.check import check_certificates
 from scanner.run.inputs import RunInputs
 from scanner.run.stream import FindingStream
 from scanner.starttls import PROTOCOLS
+from scanner.starttls.services import AUTO
 
 __all__ = [
     "scan", "check", "check_files", "Target", "Options", "FindingStream", "TlsweepError",

@@ -49,7 +49,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "tls": frozenset({"model", "x509"}),
     # certificates to verdicts
     "trust": frozenset({"model", "x509"}),
-    "inventory": frozenset({"model"}),
+    "inventory": frozenset({"model", "starttls"}),
     # lines of findings, on disk and back
     "output": frozenset({"model"}),
     # evidence to JSON and back
@@ -95,6 +95,8 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
 }
 # (package, imported package) -> the only modules of it that may be imported, where that is few of many.
 ONLY: Final[dict[tuple[str, str], frozenset[str]]] = {
+    # which protocol a name or a port means
+    ("inventory", "starttls"): frozenset({"services"}),
     # the values of --resolver, --cache, --ntp and --webhook; the clock of trio loops
     ("cli", "net"): frozenset({"clocks", "dns.resolver_config", "http.disk_cache", "http.webhook", "sntp"}),
     ("cli", "x509"): frozenset({"client_certificate"}),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from scanner.text import quoted
+from scanner.text import folded, quoted
 
 # Meaning -> its names as `folded` writes them, the most specific in the first text.
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
@@ -83,11 +83,6 @@ class ColumnChoice(NamedTuple):
 
     places: dict[str, int]
     unused: dict[int, str]  # index of a column -> the meaning that it looks like
-
-
-def folded(name: str) -> str:
-    """Return the name of a column as it is compared: letters and digits in one case. ``Port No.`` is ``portno``."""
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def meaning(name: str) -> tuple[str, int] | None:

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import orjson
 
-from scanner.inventory.header_names import EMPTY_CELLS, MappingError, chosen, folded, meaning
+from scanner.inventory.header_names import EMPTY_CELLS, MappingError, chosen, meaning
 from scanner.inventory.hosts import Unusable
 from scanner.inventory.row_parser import MAX_LINE, NO_SNI, NumberedLines, RowCells, RowParser, invalid, too_long
 from scanner.inventory.shapes import HOST_COLUMNS, InventoryError
 from scanner.inventory.table_layout import TableLayout
 from scanner.model.evidence import InvalidRow, Target
-from scanner.text import printable, quoted, shorten
+from scanner.text import folded, printable, quoted, shorten
 
 # Nesting of a JSON value that is carried in tags. JSON writers stop at 254 levels; real tags have a few.
 MAX_TAG_DEPTH: Final = 32

@@ -11,7 +11,6 @@ import orjson
 from scanner.inventory.charset import NAMES, LineDecoder, as_utf8, marked
 from scanner.inventory.jsonlines import JsonKeys, json_layout, load_object, parse_json_lines
 from scanner.inventory.row_parser import MAX_LINE, NumberedLines, ProtocolLike, RowCells, RowParser, invalid, too_long
-from scanner.inventory.services import AUTO, protocol_named
 from scanner.inventory.shapes import (
     CsvColumns,
     InventoryError,
@@ -28,6 +27,7 @@ from scanner.inventory.table import parse_table
 from scanner.inventory.table_layout import SAMPLE_ROWS, TableLayout, unused_by_content
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_named
 from scanner.model.evidence import InvalidRow, Target
+from scanner.starttls.services import AUTO, protocol_named
 from scanner.text import quoted
 
 _ZIP: Final = b"PK\x03\x04"

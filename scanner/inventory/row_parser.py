@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from scanner.inventory.hosts import Unusable, parse_address, parse_host, parse_port, split_host_port
-from scanner.inventory.services import AUTO, protocol_named, protocol_of_port
 from scanner.model.evidence import InvalidRow, Target
+from scanner.starttls.services import AUTO, protocol_named, protocol_of_port
 from scanner.text import quoted
 
 # A row with a host, a few columns and notes is well under 1 KB; 64 KB leaves room for long descriptions in a cell.

@@ -10,9 +10,9 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from scanner.errors import TlsweepError
-from scanner.inventory.header_names import MappingError, chosen, folded, meaning, refuse_twice
+from scanner.inventory.header_names import MappingError, chosen, meaning, refuse_twice
 from scanner.inventory.table_layout import TableLayout
-from scanner.text import quoted, shorten
+from scanner.text import folded, quoted, shorten
 
 # What a message says that a header must have, in the words of the documentation.
 HOST_COLUMNS: Final = "host, fqdn, hostname, name, domain, address, ip"

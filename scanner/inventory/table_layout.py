@@ -7,10 +7,10 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from scanner.inventory.header_names import EMPTY_CELLS, folded
+from scanner.inventory.header_names import EMPTY_CELLS
 from scanner.inventory.hosts import Unusable, parse_address, parse_name
-from scanner.inventory.services import PORTS, protocol_named
-from scanner.text import quoted
+from scanner.starttls.services import PORTS, protocol_named
+from scanner.text import folded, quoted
 
 # Rows at the start by whose cells a column is recognised: what people look at to understand a table.
 SAMPLE_ROWS: Final = 50

@@ -11,7 +11,6 @@ from scanner.diagnosis.rules.files import SEPARATOR
 from scanner.errors import UsageProblem
 from scanner.inventory import parse_targets
 from scanner.inventory.hosts import Unusable, parse_host
-from scanner.inventory.services import AUTO, protocol_named, protocol_of_port
 from scanner.model.config import ScanConfig
 from scanner.model.evidence import EndpointEvidence, Evidence, Negotiation, Probe, ServerFlight, Stage, Target
 from scanner.model.findings import Finding
@@ -19,6 +18,7 @@ from scanner.run.inputs import RunInputs, make_judgement, new_run_id
 from scanner.run.scan import Callbacks
 from scanner.run.wiring import open_run
 from scanner.starttls import PROTOCOLS
+from scanner.starttls.services import AUTO, protocol_named, protocol_of_port
 from scanner.text import quoted
 from scanner.trust.file_chains import leaf_position, ordered_chain
 from scanner.x509.certificate_files import read_chain

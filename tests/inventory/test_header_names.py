@@ -9,11 +9,11 @@ from scanner.inventory.header_names import (
     FIELDS,
     MappingError,
     chosen,
-    folded,
     looks_like,
     meaning,
     refuse_twice,
 )
+from scanner.text import folded
 
 
 @pytest.mark.parametrize(

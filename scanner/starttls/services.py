@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
-from scanner.inventory.header_names import folded
+from scanner.text import folded
 
 # "By the port, else TLS first": the default, and what a row that says "tcp" means.
 AUTO: Final = "auto"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.inventory.header_names import folded
-from scanner.inventory.services import AUTO, NAMES, PORTS, protocol_named, protocol_of_port
 from scanner.starttls import PROTOCOLS
+from scanner.starttls.services import AUTO, NAMES, PORTS, protocol_named, protocol_of_port
+from scanner.text import folded
 
 
 @pytest.mark.parametrize(
