@@ -11,7 +11,7 @@ One instance serves one run in one thread. It does not know the fleet: whoever h
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis.case import NO_FLEET, Context, flight_of
@@ -29,9 +29,6 @@ from scanner.trust.leaf_only import verify_or_leaf
 from scanner.trust.transparency import Transparency
 from scanner.trust.verdicts import ChainVerdict
 from scanner.trust.verifier import ChainVerifier
-
-# The name of the ClientHello in evidence whose certificates come from a file.
-FILE_OFFER: Final = "file"
 
 
 class Judgement:

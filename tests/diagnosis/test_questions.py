@@ -217,6 +217,40 @@ def test_a_rare_key_asks_with_a_browsers_schemes() -> None:
     assert conversation(first, {}, of=target(protocol="smtp"))[0] == []
 
 
+@pytest.mark.parametrize(
+    ("protocol", "port", "awaited", "asked"),
+    [
+        ("smtp", 465, "greeting", ["tls-first"]),
+        ("imap", 993, "greeting", ["tls-first"]),
+        ("ftp", 2121, "greeting", ["tls-first"]),
+        # who greets late turns away those who speak first
+        ("smtp", 25, "greeting", []),
+        ("smtp", 587, "greeting", []),
+        ("imap", 143, "greeting", []),
+        # it has spoken, or we have
+        ("smtp", 465, "EHLO", []),
+        ("ldap", 636, "StartTLS", []),
+    ],
+)
+def test_a_port_that_does_not_greet_is_asked_whether_tls_comes_first(
+    protocol: str, port: int, awaited: str, asked: list[str]
+) -> None:
+    silent = failed(Failure.SILENT, stage=Stage.STARTTLS, awaited=awaited)
+    seen: list[Question] = []
+
+    def note(question: Question) -> Probe:
+        seen.append(question)
+        return answered()
+
+    assert conversation(silent, note, of=target(protocol=protocol, port=port), enumerate=True)[0] == asked
+    assert [question.direct for question in seen] == [True] * len(asked)
+
+
+def test_behind_a_header_nothing_is_completed_or_enumerated() -> None:
+    answers = {"proxy-v1": answered(client_auth=ClientAuthRequest())}
+    assert conversation(failed(Failure.RESET), answers, enumerate=True)[0] == [*CUT, "tls12-everything", "proxy-v1"]
+
+
 def test_without_a_server_name_names_are_not_asked_about() -> None:
     asked, _ = conversation(failed(Failure.RESET, sni=None), {}, of=target("192.0.2.1"))
     assert asked == ["small", "tls12", "everything", "tls12-everything", *PROXY, *LEGACY]

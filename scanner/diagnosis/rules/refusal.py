@@ -58,9 +58,8 @@ _HOW: Final = {
 def refusal_claims(case: Case) -> Iterator[Claim]:
     """Yield why the handshake at this address did not come to the end of the server's flight."""
     probe = case.probe
-    header = next((name for name in PROXY_QUESTIONS if works(case.endpoint, name)), None)
-    if header is not None and (probe.failure in REFUSALS or probe.failure is Failure.SESSION_REFUSED):
-        yield Claim("proxy-header-expected", failure_facts(case) | {"header": header.removeprefix("proxy-")})
+    if (header := header_expected(case.endpoint)) is not None:
+        yield Claim("proxy-header-expected", failure_facts(case) | {"header": header})
     elif probe.failure in OPENING_FAILURES or (probe.stage is Stage.STARTTLS and probe.failure in REFUSALS):
         yield from opening_claims(case)
     elif probe.failure is Failure.PLAINTEXT:
@@ -68,6 +67,13 @@ def refusal_claims(case: Case) -> Iterator[Claim]:
     elif probe.failure in REFUSALS:
         facts = failure_facts(case)
         yield from _explained(case, facts) or (_unexplained(case, facts),)
+
+
+def header_expected(endpoint: EndpointEvidence) -> str | None:
+    """Return the version of the PROXY header that a server answers to, and not to a connection without one; ``None`` if none is known."""
+    if endpoint.probe.ok:
+        return None
+    return next((name.removeprefix("proxy-") for name in PROXY_QUESTIONS if works(endpoint, name)), None)
 
 
 def failure_facts(case: Case) -> dict[str, Any]:
