@@ -59,8 +59,8 @@ class FollowUp(CompletionRequest, Protocol):
     """A follow-up question: its name and the hello to say. With ``complete`` the handshake is completed instead of a hello said.
 
     A whole flight that answers one which ``replaces`` takes the place of the first probe, and ALPN is left out from then on.
-    With ``proxy`` a header of that version of the PROXY protocol is sent first. A ``patient`` completion is given most of the time that
-    is left.
+    With ``proxy`` a header of that version of the PROXY protocol is sent first, with ``direct`` there is no dialogue before TLS. A
+    ``patient`` completion is given most of the time that is left.
     """
 
     @property
@@ -71,6 +71,8 @@ class FollowUp(CompletionRequest, Protocol):
     def replaces(self) -> bool: ...
     @property
     def proxy(self) -> int: ...
+    @property
+    def direct(self) -> bool: ...
     @property
     def patient(self) -> bool: ...
 
@@ -258,7 +260,14 @@ class _TargetProbes:
                     completions[question.name] = await self._complete(address, question, alpn, budget, wait)
                 else:
                     answer = await self.probe(
-                        address, question.offer, question.sni, alpn, budget, wait, proxy=question.proxy
+                        address,
+                        question.offer,
+                        question.sni,
+                        alpn,
+                        budget,
+                        wait,
+                        proxy=question.proxy,
+                        direct=question.direct,
                     )
                     if answer.failure is Failure.BUG:
                         self.bugs.append(f"{question.name}: {answer.detail}")
@@ -301,8 +310,11 @@ class _TargetProbes:
         budget: TimeBudget,
         wait: float,
         proxy: int = 0,
+        direct: bool = False,
     ) -> Probe:
-        """Say one hello, when it is this address's turn; after a header of that version of the PROXY protocol, if any."""
+        """Say one hello, when it is this address's turn; after a header of that version of the PROXY protocol, if any.
+
+        ``direct``: TLS begins at once, whatever the protocol."""
         self.attempts += 1
         observer, target = self._observer, self._target
         services = observer.services
@@ -314,7 +326,7 @@ class _TargetProbes:
             offer=offer,
             sni=sni,
             alpn=alpn,
-            dialogue=services.open_dialogue(target.protocol, target.name),
+            dialogue=None if direct else services.open_dialogue(target.protocol, target.name),
             timing=Timing(observer.config.connect_timeout, wait, budget.left),
             proxy=proxy,
         )

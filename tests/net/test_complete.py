@@ -142,6 +142,24 @@ def test_end_of_a_connection_without_an_http_answer(script: Script, failure: Fai
     assert took < AMPLE.handshake + 1
 
 
+@pytest.mark.parametrize("then", ["close", "reset"])
+@pytest.mark.parametrize("maximum", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_hangs_up_on_a_request_has_not_asked_for_another_handshake(
+    then: str, maximum: ssl.TLSVersion
+) -> None:
+    """OpenSSL answers an end without close_notify with an alert, which is no ClientHello."""
+
+    async def words(stream: trio.SSLStream[trio.SocketStream], peer: Peer) -> None:
+        await stream.receive_some(9)
+        if then == "reset":
+            peer.reset()
+        else:
+            await peer.stream.aclose()
+
+    found, _ = completed(speaking(words, context(maximum=maximum)))
+    assert (found.stage, found.renegotiated) == (Stage.APPLICATION, False)
+
+
 def test_what_is_not_http_has_answered_all_the_same() -> None:
     found, _ = completed(saying(b"220 mail.test ESMTP\r\n"))
     assert (found.stage, found.status, found.reply) == (Stage.DONE, None, b"220 mail.test ESMTP\r\n")

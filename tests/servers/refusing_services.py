@@ -139,3 +139,5 @@ REFUSING: Final = (
 )  # fmt: skip
 #: Postfix that greets after some seconds
 LATE: Final = _postfix("smtpd_delay_reject = no\nsmtpd_client_restrictions = sleep 4")
+#: Postfix with TLS from the first byte, as on port 465
+WRAPPED: Final = _postfix("smtpd_tls_wrappermode = yes\nsmtpd_tls_security_level = encrypt")

@@ -15,7 +15,7 @@ from scanner.model.findings import Finding
 from scanner.run.inputs import RunInputs
 from tests.helpers.loopback_scan import scan_rows
 from tests.servers.pki import Pki
-from tests.servers.refusing_services import EXPECTED_HEADER, LATE, REFUSED, REFUSING, Refusing
+from tests.servers.refusing_services import EXPECTED_HEADER, LATE, REFUSED, REFUSING, WRAPPED, Refusing
 from tests.servers.running import loopback_address
 from tests.servers.starttls_services import Service, Site, running
 
@@ -69,6 +69,17 @@ def test_a_domain_in_the_column_sni_is_served(pki: Pki) -> None:
         inputs = RunInputs(trust_stores=[str(pki.roots_file)], resolvers=["127.0.0.1:9"])
         (finding,) = trio.run(scan_rows, [target], inputs, ScanConfig(rate_per_address=None, revocation="off"))
     assert finding["outcome"] == "ok"
+
+
+def test_a_port_with_tls_from_the_first_byte_is_recognised(pki: Pki) -> None:
+    """A row says ``smtp``, and Postfix wants TLS there at once: nobody greets anybody, until a hello shows it."""
+    start_or_skip(WRAPPED)
+    credential = pki.issue("ec:P-256", name=NAME, address=loopback_address(), intermediates=0)
+    with running(WRAPPED, credential, name=NAME, address=loopback_address(), tls=True) as site:
+        finding = scan(site, pki.roots_file, timeout=8.0)
+    (diagnosis,) = [each for each in finding["diagnoses"] if each["severity"] == "error"]
+    assert diagnosis["code"] == "starttls-not-offered"
+    assert diagnosis["evidence"]["recognised"] == "TLS"
 
 
 def test_a_late_greeting_is_a_matter_of_our_time(pki: Pki) -> None:

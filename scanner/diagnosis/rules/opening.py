@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import ENUMERATION, Case
+from scanner.diagnosis.case import ENUMERATION, Case, works
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.session_refusals import mask_in, meaning_of, readable
 from scanner.model.evidence import EndpointEvidence, Failure, Probe, Stage
@@ -18,6 +18,8 @@ from scanner.tls.registry_names import alert_name
 
 # What gives a server more time to answer
 PATIENCE_OPTION: Final = "--timeout"
+# The question whether a port that does not greet answers a hello: then TLS begins with its first byte.
+TLS_FIRST: Final = "tls-first"
 _ENDINGS: Final = {Failure.CLOSED: "hangs up", Failure.RESET: "resets the connection"}
 _IN_WORDS: Final = {
     Failure.STARTTLS_NOT_OFFERED: "starttls-not-offered",
@@ -37,7 +39,11 @@ def opening_claims(case: Case) -> Iterator[Claim]:
         facts["tried"] = tried
     if probe.awaited is not None and probe.awaited != GREETING:
         facts["awaited"] = probe.awaited
-    if probe.failure is Failure.SILENT:
+    if works(case.endpoint, TLS_FIRST):
+        yield Claim(
+            "starttls-not-offered", {**facts, **waited(probe), "recognised": "TLS", "recognised_protocol": "tls"}
+        )
+    elif probe.failure is Failure.SILENT:
         yield Claim("no-greeting", {**facts, **waited(probe), **_heard(probe)})
     elif probe.failure in _ENDINGS:
         yield _ended(probe, facts)

@@ -58,9 +58,8 @@ _HOW: Final = {
 def refusal_claims(case: Case) -> Iterator[Claim]:
     """Yield why the handshake at this address did not come to the end of the server's flight."""
     probe = case.probe
-    header = next((name for name in PROXY_QUESTIONS if works(case.endpoint, name)), None)
-    if header is not None and (probe.failure in REFUSALS or probe.failure is Failure.SESSION_REFUSED):
-        yield Claim("proxy-header-expected", failure_facts(case) | {"header": header.removeprefix("proxy-")})
+    if (header := header_expected(case.endpoint)) is not None:
+        yield Claim("proxy-header-expected", failure_facts(case) | {"header": header})
     elif probe.failure in OPENING_FAILURES or (probe.stage is Stage.STARTTLS and probe.failure in REFUSALS):
         yield from opening_claims(case)
     elif probe.failure is Failure.PLAINTEXT:
@@ -68,6 +67,13 @@ def refusal_claims(case: Case) -> Iterator[Claim]:
     elif probe.failure in REFUSALS:
         facts = failure_facts(case)
         yield from _explained(case, facts) or (_unexplained(case, facts),)
+
+
+def header_expected(endpoint: EndpointEvidence) -> str | None:
+    """Return the version of the PROXY header that a server answers to, and not to a connection without one; ``None`` if none is known."""
+    if endpoint.probe.ok:
+        return None
+    return next((name.removeprefix("proxy-") for name in PROXY_QUESTIONS if works(endpoint, name)), None)
 
 
 def failure_facts(case: Case) -> dict[str, Any]:
@@ -98,6 +104,8 @@ def failure_facts(case: Case) -> dict[str, Any]:
 # How an offer differs from the first, for people
 _OFFER_WORDS: Final = {
     "small": "no post-quantum share",
+    "two-shares": "two key shares, none of them post-quantum",
+    "no-status": "no request for a staple",
     "other-sni": "another server name",
     "no-sni": "no server name",
     "no-alpn": "no ALPN",
@@ -122,9 +130,13 @@ def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
     if works(endpoint, "no-alpn"):
         return [Claim("no-shared-alpn", facts | alpn_facts(case.target.protocol))]
     if works(endpoint, "small"):
+        if followup(endpoint, "two-shares") is not None and not works(endpoint, "two-shares"):
+            return [_unexplained(case, facts | {"breaks_on": TWO_SHARES})]
         return [Claim("large-hello-dropped", facts)]
     if works(endpoint, "tls12"):
         return [Claim("version-intolerant", facts)]
+    if works(endpoint, "no-status"):
+        return [_unexplained(case, facts | {"breaks_on": STATUS_REQUEST})]
     if any(works(endpoint, name) for name in _LISTS):
         return _mismatch(case, facts)
     if works(endpoint, "tls12-everything"):
@@ -155,6 +167,9 @@ def name_is_the_reason(endpoint: EndpointEvidence) -> bool:
     return False
 
 
+# What some clients do not send and a server may fail on, in the words of its evidence
+TWO_SHARES: Final = "two key shares"
+STATUS_REQUEST: Final = "status_request"
 # What was offered in longer lists, the shortest changes first
 _LISTS: Final = ("all-suites", "all-groups", "all-schemes", "everything")
 # Who does not take a certificate or a signature of a scheme that no browser offers

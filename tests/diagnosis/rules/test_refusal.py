@@ -49,6 +49,13 @@ def legacy(version: int) -> Probe:
         # size
         (SILENT, {"small": answered()}, ["large-hello-dropped"]),
         (RESET, {"small": answered()}, ["large-hello-dropped"]),
+        (RESET, {"small": answered(), "two_shares": answered()}, ["large-hello-dropped"]),
+        # what not every client sends
+        (RESET, {"small": answered(), "two_shares": RESET}, ["reset-after-hello"]),
+        (SILENT, {"tls12": answered(), "small": answered(), "two_shares": SILENT}, ["silent-after-hello"]),
+        (CLOSED, {"everything": answered(), "no_status": answered()}, ["closed-during-handshake"]),
+        (alerted(47), {"small": alerted(47), "everything": answered(), "no_status": answered()}, ["malformed-handshake"]),
+        (alerted(80), {"everything": answered(), "no_status": answered()}, ["internal-error"]),
         # the name
         (RESET, {"small": RESET, "other_sni": OTHER_NAME}, ["sni-filtered"]),
         (RESET, {"small": RESET, "other_sni": alerted(112, sni="x.invalid")}, ["sni-filtered"]),
