@@ -15,6 +15,7 @@ from scanner.trust.policy_rules import is_demanding, policy_problem
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
+from scanner.x509.name_constraints import EVERYBODY
 
 # The kinds of path, best first: to an anchor through what was sent; to an anchor through what was not; to some other
 # root, or to an anchor that did not sign it; to where a limit ended the search; to a certificate whose issuer is not
@@ -22,6 +23,8 @@ from scanner.x509.certificate import Certificate
 CLOSED, COMPLETED, ROOT, LIMIT, UNKNOWN = range(5)
 # Links with these were only followed for want of better ones: the anchor above them vouches for nothing.
 _BROKEN_STEPS: Final = frozenset({"bad-signature", "unsupported-algorithm", "issuer-unknown"})
+# Of an anchor Java asks that it is a CA and may sign, and nothing else.
+JAVA_ASKS_OF_ANCHORS: Final = frozenset({"issuer-not-a-ca", "wrong-key-usage"})
 # Clients whose refusal alone is a warning (docs/causes.md)
 _NOT_MAINSTREAM: Final = frozenset({"gnutls"})
 
@@ -45,12 +48,26 @@ class CheckedPath(Struct):
         """Whether it leads to an anchor through what was sent, without problems."""
         return self.kind == CLOSED and not self.problems
 
+    def concerns(self, client: str) -> bool:
+        """Return whether a client refuses this path."""
+        return self.kind != CLOSED or any(
+            client in problem.evidence.get("refused_by", EVERYBODY)
+            and not (client == "java" and self._is_of_anchor(problem))
+            for problem in (*self.problems, *self.notices)
+        )
+
+    def _is_of_anchor(self, problem: Problem) -> bool:
+        """Return whether it is a problem of the anchor that Java does not look for."""
+        breaking = problem.evidence.get("authority", problem.certificate)
+        return self.anchor is not None and breaking == self.anchor.sha256 and problem.code not in JAVA_ASKS_OF_ANCHORS
+
     @property
-    def rank(self) -> tuple[int, int, int]:
+    def rank(self) -> tuple[int, int, int, int]:
         """Sort key; the smallest is the best path."""
         # Of paths to an unknown issuer the longest says most, of all others the shortest.
         length = len(self.certificates)
-        return self.kind, len(self.problems), -length if self.kind == UNKNOWN else length
+        refusing = {client for problem in self.problems for client in problem.evidence.get("refused_by", EVERYBODY)}
+        return self.kind, len(refusing), len(self.problems), -length if self.kind == UNKNOWN else length
 
 
 def check_path(
