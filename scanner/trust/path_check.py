@@ -52,14 +52,17 @@ class CheckedPath(Struct):
         """Return whether a client refuses this path."""
         return self.kind != CLOSED or any(
             client in problem.evidence.get("refused_by", EVERYBODY)
-            and not (client == "java" and self._is_of_anchor(problem))
+            and not (client == "java" and self._java_passes_over(problem))
             for problem in (*self.problems, *self.notices)
         )
 
-    def _is_of_anchor(self, problem: Problem) -> bool:
-        """Return whether it is a problem of the anchor that Java does not look for."""
+    def _java_passes_over(self, problem: Problem) -> bool:
+        """Return whether Java does not look for this: most of what an anchor is, and the purposes of CAs."""
         breaking = problem.evidence.get("authority", problem.certificate)
-        return self.anchor is not None and breaking == self.anchor.sha256 and problem.code not in JAVA_ASKS_OF_ANCHORS
+        if problem.code == "not-for-server-auth":
+            return problem.certificate != self.certificates[0].sha256
+        of_anchor = self.anchor is not None and breaking == self.anchor.sha256
+        return of_anchor and problem.code not in JAVA_ASKS_OF_ANCHORS
 
     @property
     def rank(self) -> tuple[int, int, int, int]:
