@@ -50,7 +50,7 @@ def check(targets: tuple[str, ...], **given: Any) -> int:
         raise UsageProblem("--host goes with --chain")
     config, inputs = scan_config(given), run_inputs(given)
     if chain:
-        findings = [check_certificates(chain, given["host"], config, inputs, time.time())]
+        findings = [check_certificates(chain, given["host"], config, inputs, time.time(), log)]
     else:
         findings = run_until_signal(check_targets, targets, config, inputs, log)
     _print(findings, as_json=given["as_json"], file=chain)

@@ -33,7 +33,15 @@ from scanner.demo.server_messages import (
     alert,
     server_flight,
 )
-from scanner.demo.servers import Handler, answer_hello_with, close_gracefully, close_with_alert, refuse_if, scripted
+from scanner.demo.servers import (
+    Handler,
+    answer_hello_with,
+    close_gracefully,
+    close_with_alert,
+    drain,
+    refuse_if,
+    scripted,
+)
 
 
 def _old(version: int, *suites: ServerSuite, answers_any_version: bool = False) -> HandlerFactory:
@@ -129,6 +137,13 @@ CASES: Final = (
         "version-intolerant",
         "The same, by hanging up.",
         _intolerant(close_gracefully),
+        owner="payments",
+    ),
+    _version_case(
+        "version-intolerant-silent",
+        "version-intolerant",
+        "The same, by not answering.",
+        _intolerant(drain),
         owner="payments",
     ),
     _version_case(

@@ -16,6 +16,7 @@ SERVER_NAME: Final = 0
 STATUS_REQUEST: Final = 5
 SUPPORTED_GROUPS: Final = 10
 SIGNATURE_ALGORITHMS: Final = 13
+KEY_SHARE: Final = 51
 ALPN: Final = 16
 SUPPORTED_VERSIONS: Final = 43
 RENEGOTIATION_INFO: Final = 0xFF01
@@ -40,6 +41,7 @@ class ClientHello(Struct, frozen=True):
     supported_versions: tuple[int, ...] = ()
     groups: tuple[int, ...] = ()
     schemes: tuple[int, ...] = ()
+    key_shares: tuple[int, ...] = ()
     extensions: frozenset[int] = field(default_factory=frozenset)
 
     @property
@@ -136,6 +138,7 @@ def parse_hello_untrusted(message: bytes, size: int) -> ClientHello:
         supported_versions=numbers(SUPPORTED_VERSIONS, 1),
         groups=numbers(SUPPORTED_GROUPS),
         schemes=numbers(SIGNATURE_ALGORITHMS),
+        key_shares=_shared_untrusted(extensions.get(KEY_SHARE)),
         extensions=frozenset(extensions),
     )
 
@@ -156,3 +159,14 @@ def _server_name_untrusted(extension: bytes | None) -> str | None:
         if kind == 0:
             return value.decode("ascii", "replace").lower()
     return None
+
+
+def _shared_untrusted(extension: bytes | None) -> tuple[int, ...]:
+    """Return the groups of a key_share extension (RFC 8446 section 4.2.8), one for each share."""
+    groups = []
+    if extension is not None:
+        shares = _HelloReader(_HelloReader(extension).block_untrusted(2))
+        while shares.more:
+            groups.append(shares.number_untrusted(2))
+            shares.block_untrusted(2)
+    return tuple(groups)

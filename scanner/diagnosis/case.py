@@ -30,6 +30,9 @@ FINISH: Final = "finish"
 QUIET: Final = "client-auth-quiet"
 
 
+# The name of the ClientHello in evidence whose certificates come from a file.
+FILE_OFFER: Final = "file"
+
 NO_FLEET: Final = FleetVerdict()
 
 

@@ -42,6 +42,7 @@ from scanner.diagnosis.rules.clock import clock_claims
 from scanner.diagnosis.rules.dane import dane_claims
 from scanner.diagnosis.rules.deviations import deviation_claims, warning_claims
 from scanner.diagnosis.rules.dns import dns_claims
+from scanner.diagnosis.rules.files import file_claims
 from scanner.diagnosis.rules.interception import interception_claims, path_claims
 from scanner.diagnosis.rules.names import name_claims
 from scanner.diagnosis.rules.negotiation import (
@@ -197,6 +198,8 @@ def _claims_of_address(case: Case, failed: list[str]) -> list[Claim]:
             ask(claims, failed, rule, case)
     if probe.failure is not None and unreachable(endpoint):
         return claims
+    if probe.detail is not None and probe.failure is None:
+        ask(claims, failed, file_claims, case)
     if first is not None and probe.failure is None and first.negotiation.dh_bits is not None:
         ask(claims, failed, group_claims, first.negotiation)
     if flight is not None and not flight.certificates:

@@ -28,16 +28,20 @@ from scanner.diagnosis.case import (
 )
 from scanner.diagnosis.rules.client_auth import HTTP_ALPN, demanded_behind, hung_up, required
 from scanner.diagnosis.rules.negotiation import OLD_SCHEMES, key_refused_by
+from scanner.diagnosis.rules.opening import TLS_FIRST
 from scanner.diagnosis.rules.refusal import (
     LEGACY_QUESTIONS,
     NO_APPLICATION_PROTOCOL,
     PROXY_QUESTIONS,
     REFUSALS,
     SNI_QUESTIONS,
+    header_expected,
     name_is_the_reason,
     strange_choices,
 )
+from scanner.diagnosis.session_refusals import UNAVAILABLE, UNKNOWN, meaning_of
 from scanner.model.evidence import EndpointEvidence, Failure, Probe, ServerFlight, Stage, Target
+from scanner.starttls.base import GREETING
 from scanner.tls import offers
 from scanner.tls.offers import Offer
 from scanner.trust.untrusted_issuer import reaches_anchor, untrusted_issuer_of
@@ -48,7 +52,7 @@ __all__ = ["MAX_ENUMERATION", "MAX_QUESTIONS", "UNKNOWABLE_NAME", "Question", "a
 # A name that no server can have a certificate for: "invalid" is reserved for that (RFC 6761 section 6.4).
 UNKNOWABLE_NAME: Final = "tlsweep-asks-for-no-such-name.invalid"
 
-# The longest plan (a server that resets everything) has eight questions, and where "everything" works four tell what of it
+# The longest plan (a server that resets everything) has ten questions, and where "everything" works four tell what of it
 # was needed. What is not plain after ten connections will not be after twenty, and each costs the server's owner something.
 MAX_QUESTIONS: Final = 10
 # With --enumerate one connection finds one suite: a server with everything on accepts some 60 suites in TLS 1.2 and
@@ -58,6 +62,8 @@ MAX_ENUMERATION: Final = 200
 _BROWSER_SCHEMES: Final = replace(offers.MODERN, name="browser-schemes", schemes=offers.BROWSER_SCHEMES)
 _WITH_SNI: Final[dict[str, Offer]] = {
     "small": offers.SMALL,
+    "two-shares": offers.TWO_SHARES,
+    "no-status": offers.NO_STATUS,
     "tls12": offers.TLS12_ONLY,
     "all-suites": offers.ALL_SUITES_OFFER,
     "all-groups": offers.ALL_GROUPS_OFFER,
@@ -82,9 +88,10 @@ _SILENT: Final = ("tls12", "small", "other-sni", "tls12-everything")
 # A reset or a bare close at the hello: size, a filter on the name, versions, a header that has to come first, then servers too
 # old to send alerts.
 _CUT: Final = ("small", "other-sni", "tls12", "everything", "tls12-everything", *PROXY_QUESTIONS, *LEGACY_QUESTIONS)
-# The same before the dialogue has brought a byte: nothing in a hello explains it. To who is only late with a greeting nothing is
-# sent ahead of it: such servers turn away who speaks first.
+# The same before the dialogue has brought a byte: nothing in a hello explains it.
 _CUT_UNGREETED: Final = PROXY_QUESTIONS
+# Ports on which the protocols with a greeting begin in plain text: no hello is sent ahead of a greeting there.
+_GREETED_PORTS: Final = frozenset({21, 24, 25, 110, 119, 143, 587, 2525, 3306, 4190})
 # handshake_failure and its like: nothing in common (the usual case), the name, or a version that the alert does not name.
 _NOTHING_SHARED: Final = ("everything", "no-sni", "tls12-everything", *LEGACY_QUESTIONS)
 # protocol_version: intolerance of 1.3 first, since it needs one connection only, then older versions.
@@ -123,7 +130,8 @@ class Question(Struct, frozen=True):
     Where ``replaces`` is set and the answer is a whole flight, it takes the place of the first probe, and ALPN is left out from then
     on. With ``complete``, which is what the server said in its first flight, the handshake is completed instead, by OpenSSL's
     hello, and a request sent to the application (none if ``quiet``); ``present`` shows our certificate.
-    ``proxy`` is the version of the PROXY protocol whose header is sent first; 0: none. A ``patient`` question gets most of the time
+    ``proxy`` is the version of the PROXY protocol whose header is sent first; 0: none. With ``direct`` TLS begins with the first byte,
+    whatever the protocol. A ``patient`` question gets most of the time
     that is left: its answer is the application's, which may take longer than a handshake.
     """
 
@@ -135,6 +143,7 @@ class Question(Struct, frozen=True):
     quiet: bool = False
     replaces: bool = False
     proxy: int = 0
+    direct: bool = False
     patient: bool = False
 
 
@@ -158,6 +167,8 @@ def next_question(
         name = _open_question(target, endpoint, verdict)
         if name is not None:
             return _question(name, target)
+    if asked and (header_expected(endpoint) or works(endpoint, TLS_FIRST)):
+        return None  # it was reached in a way in which handshakes are neither completed nor enumerated
     completion = _completion(target, endpoint, verdict, authenticate, thorough=enumerate, wants_date=wants_date)
     if completion is not None:
         return completion
@@ -172,6 +183,8 @@ def _question(name: str, target: Target) -> Question:
     if name in ("other-sni", "default-certificate"):
         return Question(name, offers.MODERN, UNKNOWABLE_NAME)
     # Of a service of any kind it is no fault that it knows no protocol of the web (RFC 7301 section 3.2).
+    if name == TLS_FIRST:
+        return Question(name, offers.MODERN, target.sni, direct=True)
     if name in PROXY_QUESTIONS:
         return Question(name, offers.MODERN, target.sni, proxy=PROXY_QUESTIONS.index(name) + 1)
     return Question(name, _WITH_SNI[name], target.sni, replaces=name == "no-alpn" and target.protocol == "tls")
@@ -181,13 +194,13 @@ def _open_question(target: Target, endpoint: EndpointEvidence, verdict: ChainVer
     probe = endpoint.probe
     if probe.ok:
         return _doubt(target, endpoint, verdict)
-    if probe.failure not in REFUSALS:
+    if probe.failure not in REFUSALS and not _may_lack_a_header(target, probe):
         return None
     flight = probe.flight
     if flight is not None and flight.negotiation.version is not None:
         # It has already chosen: only an old version is left to be understood.
         return _legacy_left(endpoint) if flight.negotiation.version < offers.TLS12 else None
-    for name in _plan(probe):
+    for name in _plan(target, probe):
         if name in SNI_QUESTIONS and target.sni is None:
             continue
         if name == "small" and _silent(endpoint, "tls12"):
@@ -199,22 +212,32 @@ def _open_question(target: Target, endpoint: EndpointEvidence, verdict: ChainVer
     return _refinement(endpoint)
 
 
-def _plan(probe: Probe) -> tuple[str, ...]:
+def _plan(target: Target, probe: Probe) -> tuple[str, ...]:
     if probe.failure is Failure.ALERT:
         return _NOTHING_SHARED if probe.alert is None else _BY_ALERT.get(probe.alert[1], _NOTHING_SHARED)
     if probe.failure is Failure.MALFORMED:
         return ()
     # Cut in the middle of an answer: no other hello explains that.
-    if probe.bytes_received:
+    if probe.bytes_received and probe.failure is not Failure.SESSION_REFUSED:
         return ()
     if probe.stage is Stage.STARTTLS:
-        return () if probe.failure is Failure.SILENT else _CUT_UNGREETED
+        if probe.failure is Failure.SILENT:
+            return () if target.port in _GREETED_PORTS or probe.awaited != GREETING else (TLS_FIRST,)
+        return _CUT_UNGREETED
     return _SILENT if probe.failure is Failure.SILENT else _CUT
+
+
+def _may_lack_a_header(target: Target, probe: Probe) -> bool:
+    """Return True if a service refused us at once, for a reason that is no reason against this client: Postfix calls the want of a
+    PROXY header a local error."""
+    if probe.failure is not Failure.SESSION_REFUSED or probe.awaited != GREETING:
+        return False
+    return meaning_of(target.protocol, probe.detail or "", GREETING) in (UNAVAILABLE, UNKNOWN)
 
 
 def _silent(endpoint: EndpointEvidence, name: str) -> bool:
     answer = followup(endpoint, name)
-    return answer is not None and answer.failure is Failure.SILENT
+    return answer is not None and answer.failure is Failure.SILENT and answer.stage is not Stage.STARTTLS
 
 
 def _settled(endpoint: EndpointEvidence) -> bool:
@@ -229,13 +252,21 @@ def _refinement(endpoint: EndpointEvidence) -> str | None:
     asked = endpoint.followups
     if works(endpoint, "tls12"):
         # The same hello but for TLS 1.3, without a post-quantum share in either: was it the version, or the size?
-        return _first_open(endpoint, ("small",))
+        if "small" not in asked:
+            return "small"
+    if works(endpoint, "small"):
+        return _first_open(endpoint, ("two-shares",))
+    if works(endpoint, "tls12"):
+        return None
     if works(endpoint, "everything"):
         answer = asked["everything"].flight
         if answer is None or len(strange_choices(answer.negotiation)) == 1:
             return None
-        # Several choices are out of the ordinary, or none: change one list at a time.
-        return _first_open(endpoint, ("all-suites", "all-groups", "all-schemes", "no-alpn"))
+        # Several choices are out of the ordinary, or none: change one list at a time. An alert tells of lists, an end without a word
+        # of a server that stumbles.
+        lists = ("all-suites", "all-groups", "all-schemes", "no-alpn")
+        alerted = endpoint.probe.failure is Failure.ALERT
+        return _first_open(endpoint, (*lists, "no-status") if alerted else ("no-status", *lists))
     if works(endpoint, "tls12-everything"):
         if "tls12" not in asked:
             return "tls12"
@@ -331,9 +362,10 @@ def _completion(
             return Question(HTTP, offers.MODERN, target.sni, flight)
     elif authenticate and HTTP in asked and AUTHENTICATED not in asked and demanded_behind(asked[HTTP]) is not None:
         return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True)
-    if flight.negotiation.version == offers.TLS12 and not asked and endpoint.probe.ok:
-        if not (thorough or _may_not_finish(endpoint.probe, flight)):
-            return None
+    if flight.negotiation.version != offers.TLS12 or asked or endpoint.probe.failure is not None:
+        return None
+    # it has signed nothing, or was cut before: the flight does not show that the server can go on
+    if thorough or flight.negotiation.signature_scheme is None or endpoint.probe.cut:
         return Question(FINISH, offers.MODERN, target.sni, flight, quiet=True)
     return None
 
@@ -342,11 +374,6 @@ def _protocol_is_known(target: Target, flight: ServerFlight) -> bool:
     """Return True if it is known what the service speaks, so that it can be asked something: brokers and databases of another protocol
     hang up on HTTP, and may take it for an attack."""
     return target.protocol != "tls" or flight.negotiation.alpn in HTTP_ALPN or target.port == HTTPS_PORT
-
-
-def _may_not_finish(probe: Probe, flight: ServerFlight) -> bool:
-    """Return True if a flight of TLS 1.2 does not show that the server can go on: it has signed nothing, or was cut before."""
-    return flight.negotiation.signature_scheme is None or probe.cut > 0
 
 
 def _in_doubt(target: Target, verdict: ChainVerdict, wants_date: Callable[[str], bool] | None) -> bool:

@@ -33,7 +33,7 @@ _CROWDED: Final = RefusalMeaning(
     "it has as many connections, of this client or of all, as it accepts",
     "Scan with smaller --concurrency-per-address and --rate-per-address, or raise the server's limit",
 )
-_UNAVAILABLE: Final = RefusalMeaning(
+UNAVAILABLE: Final = RefusalMeaning(
     "unavailable",
     "the service does not work at the moment",
     "Look into the server's log for the reason, and scan again when it is up",
@@ -85,7 +85,7 @@ UNKNOWN: Final = RefusalMeaning(
 )
 
 MEANINGS: Final = (
-    _CLIENT, _CROWDED, _UNAVAILABLE, _NO_SERVICE, _NAMELESS, _HELLO, _LISTED, _ERRORS, _DOMAIN, _ELSEWHERE, _FORBIDDEN, UNKNOWN,
+    _CLIENT, _CROWDED, UNAVAILABLE, _NO_SERVICE, _NAMELESS, _HELLO, _LISTED, _ERRORS, _DOMAIN, _ELSEWHERE, _FORBIDDEN, UNKNOWN,
 )  # fmt: skip
 
 _XMPP: Final = frozenset({"xmpp", "xmpp-server"})
@@ -97,18 +97,18 @@ _BY_CODE: Final = (
     (_XMPP, r"see-other-host", _ELSEWHERE),
     (_XMPP, r"not-authorized|policy-violation", _FORBIDDEN),
     (_XMPP, r"resource-constraint", _CROWDED),
-    (_XMPP, r"system-shutdown|internal-server-error|remote-connection-failed|connection-timeout", _UNAVAILABLE),
+    (_XMPP, r"system-shutdown|internal-server-error|remote-connection-failed|connection-timeout", UNAVAILABLE),
     ({"mysql"}, r"1129\b", _ERRORS),
     ({"mysql"}, r"(?:1040|1203|1226)\b", _CROWDED),
     ({"mysql"}, r"1130\b", _CLIENT),
-    ({"mysql"}, r"(?:1053|1105|3032|4032)\b", _UNAVAILABLE),
+    ({"mysql"}, r"(?:1053|1105|3032|4032)\b", UNAVAILABLE),
     ({"postgres"}, r"\w+ 53\w{3}\b", _CROWDED),
-    ({"postgres"}, r"\w+ 57P\w{2}\b", _UNAVAILABLE),
+    ({"postgres"}, r"\w+ 57P\w{2}\b", UNAVAILABLE),
     ({"postgres"}, r"\w+ 28\w{3}\b", _CLIENT),
     ({"mssql"}, r"(?:17809|17300|17892)\b", _CROWDED),
-    ({"mssql"}, r"(?:17830|17142|18451|18401)\b", _UNAVAILABLE),
+    ({"mssql"}, r"(?:17830|17142|18451|18401)\b", UNAVAILABLE),
     ({"ldap"}, r"51\b", _CROWDED),
-    ({"ldap"}, r"52\b", _UNAVAILABLE),
+    ({"ldap"}, r"52\b", UNAVAILABLE),
     ({"irc"}, r"(?::\S+ +)?46[35]\b", _CLIENT),
     # RFC 7504: a host that never accepts mail; RFC 5321 section 3.1: no SMTP service at all
     (_MAIL, r"(?:521|556)[ -](?!.*(?:block|denied|reject|unavailable))", _NO_SERVICE),
@@ -131,7 +131,7 @@ _BY_PHRASE: Final = (
     (
         r"unavailable|not available|temporar|try (?:again|later)|trylater|shut|starting up|maintenance|fail|broken|error"
         r"|fatal|oops|internal|not running|going down|disabled|busy|sys/",
-        _UNAVAILABLE,
+        UNAVAILABLE,
     ),
 )  # fmt: skip
 # How a reply begins whose code says that it is for the moment only (RFC 5321 section 4.2.1, RFC 959 section 4.2)
@@ -166,14 +166,14 @@ def meaning_of(protocol: str, words: str, awaited: str | None) -> RefusalMeaning
         return _NO_SERVICE
     if protocol in _MAIL and words.startswith("5") and awaited in ("EHLO", "LHLO"):
         return _HELLO
-    return _UNAVAILABLE if protocol in _REPLY_CODES and words.startswith(_FOR_THE_MOMENT) else UNKNOWN
+    return UNAVAILABLE if protocol in _REPLY_CODES and words.startswith(_FOR_THE_MOMENT) else UNKNOWN
 
 
 def is_for_the_moment(protocol: str, words: str) -> bool:
     """Return True if a service that refuses in these words may serve the same client later."""
     plain = protocol.removesuffix("s")
     protocol = plain if plain in PROTOCOLS else protocol
-    return meaning_of(protocol, readable(protocol, words), None) in (_CROWDED, _UNAVAILABLE)
+    return meaning_of(protocol, readable(protocol, words), None) in (_CROWDED, UNAVAILABLE)
 
 
 # --- firewalls that mask -------------------------------------------------------------------------

@@ -52,12 +52,15 @@ KERNEL_RETRIED: Final = 3.0
 BACKOFF: Final = 0.25
 
 
+_CUT: Final = frozenset({Failure.RESET, Failure.CLOSED})
+
+
 class FollowUp(CompletionRequest, Protocol):
     """A follow-up question: its name and the hello to say. With ``complete`` the handshake is completed instead of a hello said.
 
     A whole flight that answers one which ``replaces`` takes the place of the first probe, and ALPN is left out from then on.
-    With ``proxy`` a header of that version of the PROXY protocol is sent first. A ``patient`` completion is given most of the time that
-    is left.
+    With ``proxy`` a header of that version of the PROXY protocol is sent first, with ``direct`` there is no dialogue before TLS. A
+    ``patient`` completion is given most of the time that is left.
     """
 
     @property
@@ -68,6 +71,8 @@ class FollowUp(CompletionRequest, Protocol):
     def replaces(self) -> bool: ...
     @property
     def proxy(self) -> int: ...
+    @property
+    def direct(self) -> bool: ...
     @property
     def patient(self) -> bool: ...
 
@@ -247,18 +252,22 @@ class _TargetProbes:
         await trio.lowlevel.cancel_shielded_checkpoint()
         try:
             while (question := next_question(target, endpoint, self._started)) is not None and budget.left > 0:
+                # a greeting that came late comes late again
+                wait = observer.followup_seconds(budget) + (probe.starttls_seconds or 0.0)
                 if question.complete is not None:
-                    # what is asked of an application is asked once, and silence answers nothing
-                    wait = (
-                        max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
-                        if question.patient
-                        else observer.followup_seconds(budget)
-                    )
+                    if question.patient:  # what an application is asked is asked once, and its silence is no answer
+                        wait = max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
                     completions[question.name] = await self._complete(address, question, alpn, budget, wait)
                 else:
-                    wait = observer.followup_seconds(budget)
                     answer = await self.probe(
-                        address, question.offer, question.sni, alpn, budget, wait, proxy=question.proxy
+                        address,
+                        question.offer,
+                        question.sni,
+                        alpn,
+                        budget,
+                        wait,
+                        proxy=question.proxy,
+                        direct=question.direct,
                     )
                     if answer.failure is Failure.BUG:
                         self.bugs.append(f"{question.name}: {answer.detail}")
@@ -301,8 +310,11 @@ class _TargetProbes:
         budget: TimeBudget,
         wait: float,
         proxy: int = 0,
+        direct: bool = False,
     ) -> Probe:
-        """Say one hello, when it is this address's turn; after a header of that version of the PROXY protocol, if any."""
+        """Say one hello, when it is this address's turn; after a header of that version of the PROXY protocol, if any.
+
+        ``direct``: TLS begins at once, whatever the protocol."""
         self.attempts += 1
         observer, target = self._observer, self._target
         services = observer.services
@@ -314,7 +326,7 @@ class _TargetProbes:
             offer=offer,
             sni=sni,
             alpn=alpn,
-            dialogue=services.open_dialogue(target.protocol, target.name),
+            dialogue=None if direct else services.open_dialogue(target.protocol, target.name),
             timing=Timing(observer.config.connect_timeout, wait, budget.left),
             proxy=proxy,
         )
@@ -342,8 +354,10 @@ class _TargetProbes:
                 address, services.completer.complete, address, service, question, timing
             )
             budget.left -= seconds
-            # lost on the way, not refused: what the first flight left open would stay so
-            if retries <= 0 or completion.failure not in CONNECT_FAILURES or budget.left <= 0:
+            # lost on the way, not refused: what the first flight left open would stay so; and a server that cuts a handshake off
+            # once may be a busy one
+            lost = completion.failure in CONNECT_FAILURES or (completion.answered and completion.failure in _CUT)
+            if retries <= 0 or not lost or budget.left <= 0:
                 return completion
             retries -= 1
 

@@ -42,7 +42,8 @@ _VERSIONS: Final = {"SSLv3": 0x0300, "TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.
 
 
 class Tls:
-    """OpenSSL over a socket; the caller bounds the time. ``flights`` counts how often the handshake had something to send."""
+    """OpenSSL over a socket; the caller bounds the time. ``flights`` counts how often the handshake had something to send, but for
+    alerts of ours."""
 
     def __init__(
         self, sock: socket.socket, context: ssl.SSLContext, sni: str | None, dialogue: Dialogue | None
@@ -130,10 +131,12 @@ class Tls:
                     continue
                 self._incoming.write(data)
             except ssl.SSLError:
+                sent = self.flights
                 try:
                     await self._flush()
                 except OSError:
                     pass
+                self.flights = sent
                 raise
             else:
                 await self._flush()

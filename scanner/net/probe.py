@@ -337,8 +337,10 @@ class Connection:
         if isinstance(event, events.FlightComplete):
             self.stage = Stage.DONE
         elif isinstance(event, events.AlertReceived):
-            self._alert = (event.level, event.description)
-            if self._conn is not None and self._conn.state is events.State.FAILED:
+            ended = self._conn is not None and self._conn.state is events.State.FAILED
+            if self._alert is None or ended:  # of several warnings the first, unless an alert ends the handshake
+                self._alert = (event.level, event.description)
+            if ended:
                 self.failure = Failure.ALERT
         elif isinstance(event, events.NotTls):
             self.failure = Failure.PLAINTEXT

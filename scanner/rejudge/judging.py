@@ -15,7 +15,7 @@ from msgspec import Struct
 from scanner.caching import Cache
 from scanner.codec.certificate_dedup import Fragments
 from scanner.codec.decode import RecordedError
-from scanner.diagnosis.case import NO_FLEET
+from scanner.diagnosis.case import FILE_OFFER, NO_FLEET
 from scanner.diagnosis.recorded import evidence_of
 from scanner.errors import describe_bug, describe_caught
 from scanner.fleet.correlate.facts import recorded_sntp
@@ -27,7 +27,7 @@ from scanner.output import Unreadable, read_certificates, read_findings
 from scanner.rejudge.certificate_store import CertificateStore, CertificateStoreError
 from scanner.rejudge.judging_options import JudgingOptions, Key
 from scanner.run.inputs import make_judgement, make_transparency, make_verifier
-from scanner.run.judgement import FILE_OFFER, Judgement
+from scanner.run.judgement import Judgement
 from scanner.trust.ct_logs import LogListError
 from scanner.trust.intermediates import Intermediates
 from scanner.trust.stores import StoreError

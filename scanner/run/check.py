@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from scanner.diagnosis.case import FILE_OFFER
+from scanner.diagnosis.rules.deviations import deviations_of_file
+from scanner.diagnosis.rules.files import SEPARATOR
 from scanner.errors import UsageProblem
 from scanner.inventory import parse_targets
 from scanner.inventory.hosts import Unusable, parse_host
@@ -12,10 +15,10 @@ from scanner.model.config import ScanConfig
 from scanner.model.evidence import EndpointEvidence, Evidence, Negotiation, Probe, ServerFlight, Stage, Target
 from scanner.model.findings import Finding
 from scanner.run.inputs import RunInputs, make_judgement, new_run_id
-from scanner.run.judgement import FILE_OFFER
 from scanner.run.scan import Callbacks
 from scanner.run.wiring import open_run
 from scanner.starttls import PROTOCOLS
+from scanner.trust.file_chains import leaf_position, ordered_chain
 from scanner.x509.certificate_files import read_chain
 
 
@@ -33,10 +36,22 @@ async def check_targets(
     return sorted(findings, key=lambda finding: finding["target"]["row"])
 
 
-def check_certificates(path: str, host: str | None, config: ScanConfig, inputs: RunInputs, now: float) -> Finding:
-    """Judge the certificates in a file as if a server had sent them, for ``host`` or, without one, for any name."""
+def check_certificates(
+    path: str,
+    host: str | None,
+    config: ScanConfig,
+    inputs: RunInputs,
+    now: float,
+    log: Callable[[str], None] = lambda _: None,
+) -> Finding:
+    """Judge the certificates in a file as if a server had sent them, for ``host`` or, without one, for any name.
+
+    ``log`` gets a line on what was passed over in the file.
+    """
     judgement = make_judgement(config, inputs, run_id=new_run_id(now))
-    certificates = read_chain(path)
+    file = read_chain(path)
+    if file.passed_over:
+        log(f"{path}: passed over {'; '.join(file.passed_over)}")
     is_ip = False
     if host is not None:
         try:
@@ -47,7 +62,13 @@ def check_certificates(path: str, host: str | None, config: ScanConfig, inputs: 
         row=1, host=host or path, port=config.default_port or 443, protocol=config.default_protocol,
         sni=None if is_ip else host, host_is_ip=is_ip,
     )  # fmt: skip
-    flight = ServerFlight(Negotiation(complete=True), certificates=certificates)
-    probe = Probe(offer=FILE_OFFER, sni=target.sni, stage=Stage.DONE, flight=flight)
+    certificates, leaf = file.certificates, leaf_position(file.certificates, file.keys, host)
+    if not file.ordered:
+        certificates, leaf = ordered_chain(certificates, leaf), 0
+    negotiation = Negotiation(complete=True, deviations=deviations_of_file(certificates), leaf_position=leaf)
+    flight = ServerFlight(negotiation, certificates=certificates)
+    probe = Probe(
+        offer=FILE_OFFER, sni=target.sni, stage=Stage.DONE, detail=SEPARATOR.join(file.faults) or None, flight=flight
+    )
     evidence = Evidence(target=target, started=now, endpoints=(EndpointEvidence(path, probe),))
     return judgement.file_finding(evidence, name=host)

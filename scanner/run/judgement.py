@@ -11,7 +11,7 @@ One instance serves one run in one thread. It does not know the fleet: whoever h
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from scanner.codec.certificate_dedup import Fragments
 from scanner.diagnosis.case import NO_FLEET, Context, flight_of
@@ -29,9 +29,6 @@ from scanner.trust.leaf_only import verify_or_leaf
 from scanner.trust.transparency import Transparency
 from scanner.trust.verdicts import ChainVerdict
 from scanner.trust.verifier import ChainVerifier
-
-# The name of the ClientHello in evidence whose certificates come from a file.
-FILE_OFFER: Final = "file"
 
 
 class Judgement:
@@ -69,7 +66,8 @@ class Judgement:
         flight = flight_of(endpoint)
         if flight is None or not flight.certificates:
             return None
-        return verify_or_leaf(self.verifier, flight.leaf_first, name=target.name, at=at)
+        sent = flight.leaf_first if flight.negotiation.leaf_position else flight.certificates
+        return verify_or_leaf(self.verifier, sent, name=target.name, at=at)
 
     def verdicts(self, evidence: Evidence, fleet: FleetVerdict = NO_FLEET) -> list[ChainVerdict | None]:
         """Return the verdicts of all addresses, parallel to ``evidence.endpoints``."""

@@ -67,6 +67,8 @@ class ImapDialogue(DelimitedDialogue):
         return self._say(tag + b" " + command + b"\r\n", awaiting, command.decode("ascii"))
 
     def _listed(self, word: bytes, text: bytes) -> Outcome:
+        if word == b"NO":
+            return SessionRefused(peer_text(text))
         if self._capabilities is None:
             return NotOffered(peer_text(text))
         if b"STARTTLS" not in self._capabilities.upper().split():

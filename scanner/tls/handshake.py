@@ -305,15 +305,6 @@ class ClientHandshake:
             if kind not in allowed:
                 self._deviates("extension", message, kind)
 
-    def _select(self, alpn: str, message: str) -> None:
-        self._alpn = alpn
-        if alpn not in self._template.names:
-            self._deviates("alpn", message, name=alpn)
-
-    def _measure(self, message: bytes, name: str) -> None:
-        if len(message) - 4 > MAX_FOR_ALL:
-            self._deviates("long-message", name, size=len(message) - 4)
-
     # --- messages ------------------------------------------------------------------------------
     # A handler returns the next state where ``TRANSITIONS`` has several.
 
@@ -372,7 +363,9 @@ class ClientHandshake:
         if self._sni is not None:
             self._sni_acknowledged = c.EXT_SERVER_NAME in extensions
         if c.EXT_ALPN in extensions:
-            self._select(messages.alpn_untrusted(extensions[c.EXT_ALPN]), "ServerHello")
+            self._alpn = alpn = messages.alpn_untrusted(extensions[c.EXT_ALPN])
+            if alpn not in self._template.names:
+                self._deviates("alpn", "ServerHello", name=alpn)
         if c.EXT_SCT in extensions:
             self._scts = messages.sct_list_untrusted(extensions[c.EXT_SCT])
 
@@ -433,8 +426,9 @@ class ClientHandshake:
 
     def _encrypted_extensions_untrusted(self, message: bytes) -> None:
         acknowledged, alpn, strange = messages.encrypted_extensions_untrusted(message[4:])
-        if alpn is not None:
-            self._select(alpn, "EncryptedExtensions")
+        self._alpn = alpn
+        if alpn is not None and alpn not in self._template.names:
+            self._deviates("alpn", "EncryptedExtensions", name=alpn)
         if self._sni is not None:
             self._sni_acknowledged = acknowledged
         elif acknowledged:
@@ -445,13 +439,15 @@ class ClientHandshake:
 
     def _certificate_request_untrusted(self, message: bytes) -> None:
         self._client_auth = messages.certificate_request_untrusted(message[4:], self._version or TLS12)
-        self._measure(message, "CertificateRequest")
+        if len(message) > MAX_FOR_ALL + 4:
+            self._deviates("long-message", "CertificateRequest", size=len(message) - 4)
         if self._transcript is not None:
             self._transcript.update(message)
 
     def _certificate_untrusted(self, message: bytes) -> None:
         self._certificates, extensions = messages.certificate_untrusted(message[4:], tls13=self._version == TLS13)
-        self._measure(message, "Certificate")
+        if len(message) > MAX_FOR_ALL + 4:
+            self._deviates("long-message", "Certificate", size=len(message) - 4)
         if extensions:
             if not extensions.keys() <= c.IN_CERTIFICATE_ENTRY:
                 self._unexpected("Certificate", extensions, c.IN_CERTIFICATE_ENTRY)
@@ -468,16 +464,20 @@ class ClientHandshake:
         self._ocsp_response = messages.ocsp_response_untrusted(message[4:])
 
     def _verify(self, scheme: int | None, signature: bytes, content: bytes) -> None:
-        """Verify the signature of the handshake with the first certificate's key. If that did not make it, look for the one that did:
-        some servers send their own certificate after those of its issuers."""
-        for place, certificate in enumerate(self._certificates[:MAX_SIGNERS]):
+        """Verify the signature of the handshake with the first certificate's key."""
+        key = self._public_key_of(self._certificates[0]) if self._certificates else None
+        valid = None if key is None else verify_handshake_signature(key, scheme, signature, content)
+        self._signature_valid = valid
+        if not valid:
+            self._find_leaf(scheme, signature, content)
+
+    def _find_leaf(self, scheme: int | None, signature: bytes, content: bytes) -> None:
+        """Look for the certificate whose key made the signature: some servers send their own after those of its issuers."""
+        for place, certificate in enumerate(self._certificates[1:MAX_SIGNERS], 1):
             key = self._public_key_of(certificate)
-            valid = None if key is None else verify_handshake_signature(key, scheme, signature, content)
-            if valid:
+            if key is not None and verify_handshake_signature(key, scheme, signature, content):
                 self._signature_valid, self._leaf_position = True, place
                 return
-            if place == 0:
-                self._signature_valid = valid
 
     def _server_key_exchange_untrusted(self, message: bytes) -> None:
         assert self._version is not None and self._suite is not None  # the state is reached by a ServerHello only
@@ -499,10 +499,10 @@ class ClientHandshake:
 
     def _server_hello_done_untrusted(self, message: bytes) -> None:
         Reader(message[4:], "ServerHelloDone").done()
-        assert self._suite is not None  # the state is reached by a ServerHello only
-        exchange = cipher_suite(self._suite).kx
-        if (exchange == "ECDHE" and self._group is None) or (exchange == "DHE" and self._dh_bits is None):
-            self._deviates("no-key-exchange")
+        if self._group is None and self._dh_bits is None:
+            assert self._suite is not None  # the state is reached by a ServerHello only
+            if cipher_suite(self._suite).kx in ("ECDHE", "DHE"):
+                self._deviates("no-key-exchange")
 
     def _certificate_verify_untrusted(self, message: bytes) -> None:
         scheme, signature = code_and_vector(message[4:], "CertificateVerify")

@@ -85,7 +85,8 @@ class HelloTemplate:
         parts.append(_extension(c.EXT_SESSION_TICKET, b""))
         if alpn:
             parts.append(_extension(c.EXT_ALPN, vector16(b"".join(vector8(name) for name in alpn))))
-        parts.append(_extension(c.EXT_STATUS_REQUEST, b"\x01\x00\x00\x00\x00"))
+        if offer.status_request:
+            parts.append(_extension(c.EXT_STATUS_REQUEST, b"\x01\x00\x00\x00\x00"))
         if max(offer.versions) >= TLS12:
             parts.append(_extension(c.EXT_SIGNATURE_ALGORITHMS, codes(offer.schemes)))
         parts.append(_extension(c.EXT_SCT, b""))

@@ -68,26 +68,20 @@ _SIZES: Final = {
     offers.X448: 56,
 }
 _UNCOMPRESSED: Final = b"\x04"
-# The prime of each Montgomery curve, and the u-coordinates of its points of low order, which make a secret of zeros whatever the
-# other side does (RFC 7748 section 7; those of Curve25519 are from D. J. Bernstein, "Curve25519", section 3).
+# u-coordinates of the points of low order on Curve25519 and Curve448, which make a secret of zeros whatever the other side does
+# (RFC 7748 section 7; those of Curve25519 are from D. J. Bernstein, "Curve25519", section 3), in all their encodings: numbers up to
+# p + 1 are reduced, and the highest bit of the former is ignored.
 _P25519: Final = (1 << 255) - 19
 _P448: Final = (1 << 448) - (1 << 224) - 1
-_LOW_ORDER: Final = {
-    offers.X25519: (
-        (1 << 255) - 1,
-        _P25519,
-        frozenset(
-            {
-                0,
-                1,
-                _P25519 - 1,
-                325606250916557431795983626356110631294008115727848805560023387167927233504,
-                39382357235489614581723060781553021112529911719440698176882885853963445705823,
-            }
-        ),
-    ),
-    offers.X448: ((1 << 448) - 1, _P448, frozenset({0, 1, _P448 - 1})),
-}
+_ORDER_8: Final = (
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+)
+_LOW_ORDER: Final = frozenset(
+    (number | high).to_bytes(32, "little")
+    for number in (0, 1, *_ORDER_8, _P25519 - 1, _P25519, _P25519 + 1)
+    for high in (0, 1 << 255)
+) | frozenset(number.to_bytes(56, "little") for number in (0, 1, _P448 - 1, _P448, _P448 + 1))
 
 # Without ``offers.UNCOMPUTED_GROUPS``, which ``cryptography`` does not have
 KEY_SHARE_GROUPS: Final = frozenset({offers.X25519, offers.X448, *_CURVES, *_KEMS, *_HYBRIDS, *_FFDHE})
@@ -100,11 +94,9 @@ def fault_of_share(group: int, share: bytes) -> Literal["form", "order"] | None:
         return None  # of a group that only old servers have
     if len(share) != size:
         return "form"
-    low = _LOW_ORDER.get(group)
-    if low is None:
-        return None if share[:1] == _UNCOMPRESSED else "form"
-    mask, prime, orders = low
-    return "order" if (int.from_bytes(share, "little") & mask) % prime in orders else None
+    if share in _LOW_ORDER:
+        return "order"
+    return "form" if group in _CURVES and share[:1] != _UNCOMPRESSED else None
 
 
 @cache

@@ -95,8 +95,8 @@ class Offer(Struct, frozen=True):
     """What one ClientHello offers: code points of the IANA registries, in order of preference.
 
     ``versions`` that include TLS 1.3 go into supported_versions (RFC 8446 section 4.2.1). ``key_shares`` are the ``groups`` for
-    which a share is sent. Without ``alpn`` the protocol's ALPN names are left out, without ``extensions`` there is no extension
-    block (SSL 3.0).
+    which a share is sent. Without ``alpn`` the protocol's ALPN names are left out, without ``status_request`` no staple is asked for,
+    without ``extensions`` there is no extension block (SSL 3.0).
     """
 
     name: str
@@ -106,12 +106,17 @@ class Offer(Struct, frozen=True):
     key_shares: tuple[int, ...] = (X25519MLKEM768, X25519)
     schemes: tuple[int, ...] = (*BROWSER_SCHEMES, *OTHER_SCHEMES, *SHA1_SCHEMES)
     alpn: bool = True
+    status_request: bool = True
     extensions: bool = True
 
 
 MODERN: Final = Offer("modern")
 # One TCP segment: no post-quantum share, nothing else changed
 SMALL: Final = replace(MODERN, name="small", groups=(X25519, SECP256R1, SECP384R1), key_shares=(X25519,))
+# As small, with the two shares that most clients send: answers "was it the size, or the number of shares?"
+TWO_SHARES: Final = replace(SMALL, name="two-shares", key_shares=(X25519, SECP256R1))
+# As small, without asking for a staple, as OpenSSL, curl, Python and Node: answers "was it status_request?"
+NO_STATUS: Final = replace(SMALL, name="no-status", status_request=False)
 # Does not mention TLS 1.3 at all
 TLS12_ONLY: Final = Offer(
     "tls12", versions=(TLS12,), suites=MODERN_SUITES[3:], groups=(X25519, SECP256R1, SECP384R1), key_shares=()
@@ -125,8 +130,10 @@ ALL_GROUPS_OFFER: Final = replace(MODERN, name="all-groups", groups=ALL_GROUPS)
 ALL_SCHEMES_OFFER: Final = replace(MODERN, name="all-schemes", schemes=(*MODERN.schemes, *RARE_SCHEMES))
 # Same lists, no ALPN: answers "was it the application protocol?"
 NO_ALPN: Final = replace(MODERN, name="no-alpn", alpn=False)
-# Everything that any client offers in TLS 1.3 and 1.2, and no ALPN: answers "is there any offer it takes?"
-EVERYTHING: Final = replace(ALL_SCHEMES_OFFER, name="everything", suites=ALL_SUITES, groups=ALL_GROUPS, alpn=False)
+# Everything that any client offers in TLS 1.3 and 1.2, neither ALPN nor a request for a staple: answers "is there any offer it takes?"
+EVERYTHING: Final = replace(
+    ALL_SCHEMES_OFFER, name="everything", suites=ALL_SUITES, groups=ALL_GROUPS, alpn=False, status_request=False
+)
 # No RSA key transport: Go (since 1.22) and Python do not offer it
 FORWARD_SECRET: Final = replace(MODERN, name="forward-secret", suites=(*TLS13_SUITES, *ECDHE_AEAD, *ECDHE_CBC_SHA1))
 # No SHA-1 signatures, which Chromium, Go and OpenSSL at level 2 do not offer
@@ -156,7 +163,7 @@ SSL3_ONLY: Final = replace(TLS12_EVERYTHING, name="ssl3", versions=(SSL3,), grou
 OFFERS: Final = {
     offer.name: offer
     for offer in (
-        MODERN, SMALL, TLS12_ONLY, TLS13_ONLY, ALL_SUITES_OFFER, ALL_GROUPS_OFFER, ALL_SCHEMES_OFFER, NO_ALPN, EVERYTHING,
-        FORWARD_SECRET, NO_SHA1, NO_SHA224, TLS12_EVERYTHING, TLS11_ONLY, TLS10_ONLY, SSL3_ONLY,
+        MODERN, SMALL, TWO_SHARES, NO_STATUS, TLS12_ONLY, TLS13_ONLY, ALL_SUITES_OFFER, ALL_GROUPS_OFFER, ALL_SCHEMES_OFFER,
+        NO_ALPN, EVERYTHING, FORWARD_SECRET, NO_SHA1, NO_SHA224, TLS12_EVERYTHING, TLS11_ONLY, TLS10_ONLY, SSL3_ONLY,
     )
 }  # fmt: skip

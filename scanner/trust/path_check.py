@@ -23,8 +23,10 @@ from scanner.x509.name_constraints import EVERYBODY
 CLOSED, COMPLETED, ROOT, LIMIT, UNKNOWN = range(5)
 # Links with these were only followed for want of better ones: the anchor above them vouches for nothing.
 _BROKEN_STEPS: Final = frozenset({"bad-signature", "unsupported-algorithm", "issuer-unknown"})
-# Of an anchor Java asks that it is a CA and may sign, and nothing else.
-JAVA_ASKS_OF_ANCHORS: Final = frozenset({"issuer-not-a-ca", "wrong-key-usage"})
+# Of an anchor Java asks that it can be read, knows its key, is a CA and may sign, and nothing else.
+JAVA_ASKS_OF_ANCHORS: Final = frozenset(
+    {"malformed-certificate", "unsupported-algorithm", "issuer-not-a-ca", "wrong-key-usage"}
+)
 # Clients whose refusal alone is a warning (docs/causes.md)
 _NOT_MAINSTREAM: Final = frozenset({"gnutls"})
 

@@ -264,7 +264,8 @@ def read_untrusted(data: bytes) -> Fields | None:
                         return None
             elif last == 1 and data[at : at + 12] == _TIMESTAMPS_OID:
                 at = filling(data, at + 12, stop, der.OCTET_STRING)
-                filling(data, at, stop, der.OCTET_STRING)
+                if data[at] != der.OCTET_STRING:
+                    return None
                 found[_TIMESTAMPS] = False, data[at:stop]
             else:
                 read = _known_block_untrusted if stop - begin <= _LONGEST_BLOCK else _block_untrusted

@@ -116,7 +116,9 @@ OTHER_WORDS: Mapping[str, str] = {
     **dict.fromkeys(
         ("connection-refused", "connect-timeout", "reset-after-hello", "silent-after-hello", "sni-filtered"), _ENDING
     ),
-    **dict.fromkeys(("closed-during-handshake", "version-intolerant", "large-hello-dropped"), _ENDING),
+    **dict.fromkeys(
+        ("closed-during-handshake", "version-intolerant", "large-hello-dropped", "proxy-header-expected"), _ENDING
+    ),
     **dict.fromkeys(("malformed-handshake", "malformed-certificate", "no-certificate"), _FLAW),
     "legacy-version-only": "which of its rules an OpenSSL meets first depends on what is built into it",
 }

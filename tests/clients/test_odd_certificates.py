@@ -150,7 +150,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answers]:
     return trio.run(_ask_everybody, tmp_path_factory.mktemp("odd"), columns)
 
 
-@pytest.mark.timeout(300)  # each client meets each server, in the setup of the first test
+@pytest.mark.timeout(600)  # each client meets each server, in the setup of the first test
 @pytest.mark.parametrize("column", CLIENTS)
 def test_clients_do_what_the_table_says(column: str, answers: dict[str, Answers]) -> None:
     if column not in answers:

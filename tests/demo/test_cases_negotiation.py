@@ -69,7 +69,7 @@ def test_openssl_refuses_legacy_renegotiation() -> None:
         await trio.aclose_forcefully(tls)
 
 
-@pytest.mark.parametrize("name", ["version-intolerant", "version-intolerant-close"])
+@pytest.mark.parametrize("name", ["version-intolerant", "version-intolerant-close", "version-intolerant-silent"])
 def test_version_intolerant_servers_refuse_only_tls13(name: str) -> None:
     @using_server_of(name)
     async def test(row: FleetRow, pki: Pki) -> None:
@@ -132,6 +132,12 @@ def test_a_version_intolerant_server_closes() -> None:
     @using_server_of("version-intolerant-close")
     async def test(row: FleetRow, pki: Pki) -> None:
         assert await exchange(row, hello_bytes(unchecked(), row.host)) == b""
+
+
+def test_a_version_intolerant_server_does_not_answer() -> None:
+    @using_server_of("version-intolerant-silent")
+    async def test(row: FleetRow, pki: Pki) -> None:
+        assert await exchange(row, hello_bytes(unchecked(), row.host), seconds=0.3) is None
 
 
 def test_every_case_is_tested_here() -> None:

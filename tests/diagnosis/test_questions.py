@@ -37,6 +37,14 @@ RESET = failed(Failure.RESET)
 SILENT = failed(Failure.SILENT)
 REFUSED = alerted(40)
 VERSION = alerted(70)
+
+
+def refused_at(awaited: str, words: str) -> Probe:
+    return failed(
+        Failure.SESSION_REFUSED, stage=Stage.STARTTLS, awaited=awaited, detail=words, bytes_received=len(words)
+    )
+
+
 LEGACY = ["tls11", "tls10", "ssl3"]
 
 
@@ -86,15 +94,22 @@ def conversation(
         # silence
         # ... at any TLS 1.3: is it the version or the size? Where the first is silent too, a small hello would be
         (SILENT, {"tls12": answered()}, ["tls12", "small"]),
-        (SILENT, {"tls12": answered(), "small": answered()}, ["tls12", "small"]),
-        (SILENT, {"tls12": alerted(70), "small": answered()}, ["tls12", "small"]),
+        (SILENT, {"tls12": answered(), "small": answered()}, ["tls12", "small", "two-shares"]),
+        (SILENT, {"tls12": alerted(70), "small": answered()}, ["tls12", "small", "two-shares"]),
         (SILENT, {"tls12": RESET}, ["tls12", "small", "other-sni", "tls12-everything"]),
+        # ... whose greeting did not come in time has not been silent at the hello
+        (
+            SILENT,
+            {"tls12": failed(Failure.SILENT, stage=Stage.STARTTLS), "small": answered()},
+            ["tls12", "small", "two-shares"],
+        ),
         (SILENT, {"other-sni": answered(sni=UNKNOWABLE_NAME)}, ["tls12", "other-sni"]),
         (SILENT, {"other-sni": alerted(112, sni=UNKNOWABLE_NAME)}, ["tls12", "other-sni"]),
         (SILENT, {}, ["tls12", "other-sni", "tls12-everything"]),
         (SILENT, {"tls12-everything": answered()}, ["tls12", "other-sni", "tls12-everything", "everything"]),
         # resets
-        (RESET, {"small": answered()}, ["small"]),
+        (RESET, {"small": answered()}, ["small", "two-shares"]),
+        (RESET, {"everything": answered(), "no-status": answered()}, [*CUT, "no-status"]),
         (RESET, {"tls12": answered()}, ["small", "other-sni", "tls12"]),
         (RESET, {}, [*CUT, "tls12-everything", *PROXY, *LEGACY]),
         (RESET, {"tls10": answered()}, [*CUT, "tls12-everything", *PROXY, *LEGACY]),
@@ -104,11 +119,17 @@ def conversation(
         (failed(Failure.CLOSED, stage=Stage.STARTTLS), {}, PROXY),
         (failed(Failure.RESET, stage=Stage.STARTTLS), {"proxy-v1": answered()}, ["proxy-v1"]),
         (failed(Failure.CLOSED, stage=Stage.STARTTLS, bytes_received=9), {}, []),
-        (failed(Failure.SESSION_REFUSED, stage=Stage.STARTTLS), {}, []),
+        (refused_at("greeting", "421 4.3.0 mx Server local error"), {}, PROXY),
+        (refused_at("greeting", "421 4.3.0 mx Server local error"), {"proxy-v1": answered()}, ["proxy-v1"]),
+        (refused_at("greeting", "220-x\n554 why?"), {}, PROXY),
+        # ... for reasons that a header would not change
+        (refused_at("greeting", "421 4.7.0 Too many connections"), {}, []),
+        (refused_at("greeting", "554 5.7.1 Access denied"), {}, []),
+        (refused_at("EHLO", "421 4.3.0 mx Server local error"), {}, []),
         # alerts
         (REFUSED, {"everything": answered(cipher=0x009E, group=None)}, ["everything"]),
         (REFUSED, {"everything": answered(group=0x0019)}, ["everything"]),
-        (REFUSED, {"everything": answered(cipher=0xC009, group=0x0019)}, ["everything", *LISTS, "no-alpn"]),
+        (REFUSED, {"everything": answered(cipher=0xC009, group=0x0019)}, ["everything", *LISTS, "no-alpn", "no-status"]),
         (
             REFUSED,
             {"everything": answered(cipher=0xC009, group=0x0019), "all-suites": answered()},
@@ -117,13 +138,13 @@ def conversation(
         (REFUSED, {"no-sni": answered(sni=None)}, ["everything", "no-sni"]),
         (REFUSED, {}, ["everything", "no-sni", "tls12-everything", *LEGACY]),
         (REFUSED, {"everything": answered(signature_scheme=0x0905)}, ["everything"]),
-        (REFUSED, {"everything": answered()}, ["everything", "all-suites", "all-groups", "all-schemes", "no-alpn"]),
+        (REFUSED, {"everything": answered()}, ["everything", *LISTS, "no-alpn", "no-status"]),
         (
             REFUSED,
             {"everything": answered(), "all-schemes": answered()},
             ["everything", "all-suites", "all-groups", "all-schemes"],
         ),
-        (RESET, {"everything": answered(), "no-alpn": answered()}, [*CUT[:4], *LISTS, "no-alpn"]),
+        (RESET, {"everything": answered(), "no-alpn": answered()}, [*CUT[:4], "no-status", *LISTS, "no-alpn"]),
         (alerted(120), {"no-alpn": answered()}, ["no-alpn"]),
         (alerted(120), {}, ["no-alpn", "everything", "no-sni", "tls12-everything", *LEGACY]),
         (VERSION, {"tls12": answered()}, ["tls12", "small"]),
@@ -194,6 +215,40 @@ def test_a_rare_key_asks_with_a_browsers_schemes() -> None:
     first = answered((rare, issuing()), signature_scheme=0x0807)
     assert conversation(first, {})[0] == ["browser-schemes"]
     assert conversation(first, {}, of=target(protocol="smtp"))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("protocol", "port", "awaited", "asked"),
+    [
+        ("smtp", 465, "greeting", ["tls-first"]),
+        ("imap", 993, "greeting", ["tls-first"]),
+        ("ftp", 2121, "greeting", ["tls-first"]),
+        # who greets late turns away those who speak first
+        ("smtp", 25, "greeting", []),
+        ("smtp", 587, "greeting", []),
+        ("imap", 143, "greeting", []),
+        # it has spoken, or we have
+        ("smtp", 465, "EHLO", []),
+        ("ldap", 636, "StartTLS", []),
+    ],
+)
+def test_a_port_that_does_not_greet_is_asked_whether_tls_comes_first(
+    protocol: str, port: int, awaited: str, asked: list[str]
+) -> None:
+    silent = failed(Failure.SILENT, stage=Stage.STARTTLS, awaited=awaited)
+    seen: list[Question] = []
+
+    def note(question: Question) -> Probe:
+        seen.append(question)
+        return answered()
+
+    assert conversation(silent, note, of=target(protocol=protocol, port=port), enumerate=True)[0] == asked
+    assert [question.direct for question in seen] == [True] * len(asked)
+
+
+def test_behind_a_header_nothing_is_completed_or_enumerated() -> None:
+    answers = {"proxy-v1": answered(client_auth=ClientAuthRequest())}
+    assert conversation(failed(Failure.RESET), answers, enumerate=True)[0] == [*CUT, "tls12-everything", "proxy-v1"]
 
 
 def test_without_a_server_name_names_are_not_asked_about() -> None:

@@ -305,6 +305,7 @@ class Asked:
     quiet: bool = False
     replaces: bool = False
     proxy: int = 0
+    direct: bool = False
     patient: bool = False
 
 

@@ -20,7 +20,7 @@ from scanner.starttls import dialogue
 from scanner.tls.plaintext import recognise
 from tests.helpers.network import Asked
 from tests.net.scripted import AMPLE, HOST, Peer, Script, Server, serving
-from tests.tls.peers import certificate_files, server_context
+from tests.tls.peers import certificate_files, message, record, server_context, server_hello
 
 # --- connections -----------------------------------------------------------------------------------
 
@@ -140,6 +140,24 @@ def test_end_of_a_connection_without_an_http_answer(script: Script, failure: Fai
     found, took = completed(script)
     assert (found.stage, found.failure, found.status) == (Stage.APPLICATION, failure, None)
     assert took < AMPLE.handshake + 1
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+@pytest.mark.parametrize("maximum", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_hangs_up_on_a_request_has_not_asked_for_another_handshake(
+    then: str, maximum: ssl.TLSVersion
+) -> None:
+    """OpenSSL answers an end without close_notify with an alert, which is no ClientHello."""
+
+    async def words(stream: trio.SSLStream[trio.SocketStream], peer: Peer) -> None:
+        await stream.receive_some(9)
+        if then == "reset":
+            peer.reset()
+        else:
+            await peer.stream.aclose()
+
+    found, _ = completed(speaking(words, context(maximum=maximum)))
+    assert (found.stage, found.renegotiated) == (Stage.APPLICATION, False)
 
 
 def test_what_is_not_http_has_answered_all_the_same() -> None:
@@ -295,6 +313,19 @@ def test_a_server_that_breaks_after_our_key_exchange(
 ) -> None:
     found, _ = completed(breaking(then), flight=TLS12, quiet=quiet)
     assert (found.stage, found.failure, found.alert, found.answered) == (Stage.HELLO, failure, alert, True)
+
+
+def test_a_flight_that_openssl_refuses_is_not_answered() -> None:
+    """The alert that it sends is not a key exchange."""
+
+    async def script(peer: Peer) -> None:
+        await peer.hello()
+        await peer.say(record(22, server_hello(extensions=b"\xff\x01\0\1\0") + message(14, b"")))
+        await peer.silence()
+
+    found, _ = completed(script, flight=TLS12)
+    assert (found.stage, found.failure, found.detail) == (Stage.HELLO, Failure.MALFORMED, "UNEXPECTED_MESSAGE")
+    assert not found.answered
 
 
 def test_a_server_that_breaks_at_the_hello_has_not_had_our_flight() -> None:

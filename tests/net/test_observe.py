@@ -229,6 +229,8 @@ async def test_only_what_may_pass_is_tried_again(clock: MockClock, fault: Any, t
     evidence, _ = await observed(scenario)
     assert len(scenario.connections) == evidence.attempts == (2 if transient else 1)
     assert evidence.endpoints[0].probe.ok is (transient or fault.ok)
+    cut = fault.failure in (Failure.RESET, Failure.CLOSED)
+    assert evidence.endpoints[0].probe.cut == (transient and cut)
 
 
 @pytest.mark.parametrize(("timeout", "tries"), [(2.0, 2), (3.0, 1), (4.0, 1)])
@@ -334,6 +336,19 @@ async def test_a_completion_that_is_lost_on_the_way_is_tried_again(clock: MockCl
     assert evidence.attempts == 3
     evidence, _ = await observed(Completing(LOST, DONE), ScanConfig(retries=0), next_question=completing())
     assert evidence.endpoints[0].completions == {"http": LOST}
+
+
+@trio_test
+async def test_a_handshake_that_was_cut_off_is_tried_again(clock: MockClock) -> None:
+    cut = Completion(Stage.HELLO, failure=Failure.RESET, answered=True)
+    evidence, _ = await observed(Completing(cut, DONE), next_question=completing())
+    assert evidence.endpoints[0].completions == {"http": DONE}
+    evidence, _ = await observed(Completing(cut, cut), next_question=completing())
+    assert evidence.endpoints[0].completions == {"http": cut}
+    for failure, answered in ((Failure.RESET, False), (Failure.ALERT, True), (Failure.SILENT, True)):
+        ended = Completion(Stage.HELLO, failure=failure, answered=answered)
+        evidence, _ = await observed(Completing(ended, DONE), next_question=completing())
+        assert evidence.endpoints[0].completions == {"http": ended}
 
 
 @trio_test

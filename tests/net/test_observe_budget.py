@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock, trio_test
 
 from scanner.model.config import ScanConfig
-from scanner.model.evidence import Evidence, Failure
+from scanner.model.evidence import Evidence, Failure, Probe
 from scanner.net import observe
+from scanner.net.observe import FIRST_SHARE, FOLLOWUP_SHARE
+from scanner.net.probe import Timing
 from scanner.net.sockets import OutOfResources
 from tests.helpers.evidence import HOST, target
 from tests.helpers.network import (
@@ -47,6 +51,25 @@ async def test_questions_are_asked_at_the_same_address_until_there_is_none(clock
     assert [connection.offer.name for connection in scenario.connections] == ["modern", "small", "small", "small"]
     assert [connection.sni for connection in scenario.connections] == [HOST, None, None, None]
     assert evidence.attempts == 4
+
+
+class LateGreeting(Scenario):
+    """A network in which each server greets after three seconds, whatever it does then."""
+
+    def __init__(self) -> None:
+        super().__init__(names={HOST: V4[:1]})
+        self.waits: list[float] = []
+
+    async def probe(self, *args: Any, timing: Timing, **kwargs: Any) -> Probe:
+        self.waits.append(timing.handshake)
+        return replace(await super().probe(*args, timing=timing, **kwargs), starttls_seconds=3.0)
+
+
+@trio_test
+async def test_a_greeting_that_came_late_is_waited_for_again(clock: MockClock) -> None:
+    scenario = LateGreeting()
+    await observed(scenario, ScanConfig(timeout=20.0), next_question=asking("a"))
+    assert scenario.waits == [pytest.approx(20.0 * FIRST_SHARE), pytest.approx(20.0 * FOLLOWUP_SHARE + 3.0)]
 
 
 @trio_test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -147,6 +148,18 @@ def test_a_warning_before_the_flight_is_kept() -> None:
     probe, _ = probed(script)
     assert probe.ok
     assert probe.alert == (1, 112)
+
+
+def test_of_several_warnings_the_first_is_kept_unless_an_alert_ends_it() -> None:
+    def warned(then: Callable[[bytes], bytes]) -> Probe:
+        async def script(peer: Peer) -> None:
+            await peer.say(record(21, b"\x01\x70") + record(21, b"\x01\x5a") + then(await peer.hello()))
+            await peer.silence()
+
+        return probed(script)[0]
+
+    assert warned(lambda hello: flight(hello, TLS12)).alert == (1, 112)
+    assert warned(lambda hello: record(21, b"\x02\x28")).alert == (2, 40)
 
 
 def test_broken_flight_is_answered_by_an_alert() -> None:

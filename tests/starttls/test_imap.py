@@ -31,6 +31,9 @@ def test_not_advertised() -> None:
 def test_refused() -> None:
     assert play("imap", ("S", b"* BYE overloaded\r\n")) == SessionRefused("* BYE overloaded")
     assert play("imap", GREETING, ASK, ("S", b"* BYE shutting down\r\n")) == SessionRefused("* BYE shutting down")
+    assert play("imap", GREETING, ASK, ("S", b"c1 NO [UNAVAILABLE] later\r\n")) == SessionRefused(
+        "c1 NO [UNAVAILABLE] later"
+    )
     assert play("imap", GREETING, ASK, LISTED, STARTTLS, ("S", b"c2 NO no key\r\n")) == Refused("c2 NO no key")
     assert play("imap", GREETING, ASK, LISTED, STARTTLS, ("S", b"c2 BAD no\r\n")) == Refused("c2 BAD no")
 

@@ -58,7 +58,8 @@ def test_a_hello_contains_its_offer(offer: offers.Offer) -> None:
             version.to_bytes(2, "big") for version in offer.versions
         )
     assert (13 in said.extensions) == (max(offer.versions) >= offers.TLS12)
-    assert {0, 5, 16, 18, 23, 35, 0xFF01} <= set(said.extensions)
+    assert {0, 16, 18, 23, 35, 0xFF01} <= set(said.extensions)
+    assert (5 in said.extensions) == offer.status_request
 
 
 def test_the_server_name_is_a_host_name_entry() -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import certifi
 import pytest
 
 from scanner.trust import stores
+from scanner.trust.intermediates import Intermediates
 from scanner.trust.path_check import check_path
 from scanner.trust.paths import ChainContext, IssuerPath, Link
 from scanner.trust.stores import StoreError, load_public_roots, load_store
+from scanner.trust.verifier import ChainVerifier
 from tests.helpers import pki
+from tests.helpers.pki import tlv
 
 ROOT = pki.root()
 OTHER = pki.root("Other Root")
@@ -42,6 +46,50 @@ def test_a_file_of_many_blocks_with_junk_between(tmp_path: Path) -> None:
 def test_an_unreadable_certificate_is_counted_and_skipped(tmp_path: Path) -> None:
     store = load_store(_file(tmp_path, (pki.pem(b"\x30\x00") + ROOT.pem).encode()))
     assert len(store) == 1 and store.unreadable == 1
+
+
+_VALUE = pki.sequence(pki.oid("2.5.4.10"), tlv(0x0C, b"Org"))
+_MISORDERED = sorted([_VALUE, pki.sequence(pki.oid("2.5.4.3"), tlv(0x0C, b"Odd"))], reverse=True)
+# What cryptography does not read or warns of -> the clients that refuse it
+ODD_ROOTS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "wildcard in a PrintableString": ({"subject": pki.name(CN=tlv(0x13, b"*.example"))}, []),
+    "misordered relative name": ({"subject": pki.sequence(tlv(0x31, *_MISORDERED))}, []),
+    "zero as serial number": ({"serial": 0}, []),
+    "long serial number": ({"serial": 1 << 300}, []),
+    "ampersand": ({"subject": pki.name(O=tlv(0x13, b"A & B"))}, ["chrome"]),
+    "underscore": ({"subject": pki.name(O=tlv(0x13, b"A_B"))}, ["go", "chrome"]),
+    "negative serial number": ({"serial": -5}, ["go"]),
+    "critical FALSE": (
+        {"extra": [pki.sequence(pki.oid("1.2.3"), pki.boolean(False), pki.octets(b"x"))]},
+        ["chrome"],
+    ),
+    "version 1 with extensions": ({"version": None}, ["java", "chrome", "gnutls"]),
+    "version 4": ({"version": 3}, ["go", "java", "chrome"]),
+    "NULL inside": (
+        {"inner_algorithm": pki.sequence(pki.oid("1.2.840.10045.4.3.2"), tlv(0x05))},
+        ["go"],
+    ),
+    "time with an offset": (
+        {"validity": pki.sequence(tlv(0x17, b"250101000000+0100"), pki.time(pki.NOW + pki.DAY))},
+        ["openssl", "go", "chrome", "firefox", "gnutls"],
+    ),
+}
+
+
+def test_roots_that_cryptography_does_not_read_are_anchors_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "roots.pem"
+    roots = {label: pki.root(**{"subject": label, **changes}) for label, (changes, _) in ODD_ROOTS.items()}
+    path.write_text(pki.pem(*roots.values()))
+    store = load_store(str(path))
+    assert len(store.anchors) == len(roots) and not store.unreadable
+    verifier = ChainVerifier([store], public_roots=frozenset(), intermediates=Intermediates(shipped=False))
+    for label, root in roots.items():
+        leaf = pki.certificate("leaf.example", issuer=root)
+        verdict = verifier.verify((leaf.der,), name="leaf.example", at=pki.NOW).stores[str(path)]
+        assert verdict.anchor == root.sha256
+        # names are in the leaf too, as those of its issuer
+        refusing = {client for problem in verdict.problems for client in problem.evidence["refused_by"]}
+        assert (label, refusing) == (label, set(ODD_ROOTS[label][1]))
 
 
 @pytest.mark.parametrize(

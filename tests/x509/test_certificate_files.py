@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs7,
+    pkcs12,
+)
 
-from scanner.x509.certificate_files import ChainFileError, chain_untrusted, read_chain
+from scanner.x509.certificate_files import ChainFileError, chain_file_untrusted, chain_untrusted, read_chain
 from tests.helpers import pki
 
 ROOT = pki.root()
@@ -17,12 +27,33 @@ CA = pki.authority("CA", ROOT)
 LEAF = pki.certificate("leaf.example", issuer=CA)
 
 
+def _encrypted(encoding: Encoding, form: PrivateFormat = PrivateFormat.PKCS8) -> bytes:
+    return LEAF.private.private_bytes(encoding, form, BestAvailableEncryption(b"secret"))
+
+
+def _plain_key() -> bytes:
+    return LEAF.private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _pkcs12() -> bytes:
+    certificate, authority = (x509.load_der_x509_certificate(one.der) for one in (LEAF, CA))
+    key: Any = LEAF.private
+    return pkcs12.serialize_key_and_certificates(
+        b"x", key, certificate, [authority], BestAvailableEncryption(b"secret")
+    )
+
+
+def _request(encoding: Encoding) -> bytes:
+    key: Any = LEAF.private
+    return x509.CertificateSigningRequestBuilder(x509.Name([])).sign(key, hashes.SHA256()).public_bytes(encoding)
+
+
 def test_a_full_chain_is_read_in_its_order_and_the_key_in_it_is_not(tmp_path: Path) -> None:
     path = tmp_path / "fullchain.pem"
     path.write_text(LEAF.key_pem + pki.pem(LEAF, CA))
-    assert read_chain(str(path)) == (LEAF.der, CA.der)
+    assert read_chain(str(path)).certificates == (LEAF.der, CA.der)
     path.write_text(pki.pem(CA, LEAF))
-    assert read_chain(str(path)) == (CA.der, LEAF.der)
+    assert read_chain(str(path)).certificates == (CA.der, LEAF.der)
 
 
 def test_der_and_pkcs7_files_are_read() -> None:
@@ -33,6 +64,53 @@ def test_der_and_pkcs7_files_are_read() -> None:
         for encoding in (Encoding.DER, Encoding.PEM):
             found = chain_untrusted(pkcs7.serialize_certificates(parsed, encoding), "x")
             assert set(found) == {LEAF.der, CA.der}
+
+
+def test_a_set_has_no_order_and_a_file_has() -> None:
+    parsed = [x509.load_der_x509_certificate(item.der) for item in (LEAF, CA)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bundle = pkcs7.serialize_certificates(parsed, Encoding.DER)
+    assert not chain_file_untrusted(bundle, "x").ordered
+    other_word = pki.pem(bundle).replace("CERTIFICATE", "PKCS #7 SIGNED DATA").encode()
+    assert set(chain_file_untrusted(other_word, "x").certificates) == {LEAF.der, CA.der}
+    assert chain_file_untrusted(pki.pem(CA, LEAF).encode(), "x").ordered
+
+
+def test_keys_tell_whose_the_file_is_and_are_passed_over() -> None:
+    file = chain_file_untrusted((LEAF.key_pem + pki.pem(CA, LEAF)).encode(), "x")
+    assert file.keys == (LEAF.parsed.spki_der,)
+    assert file.passed_over == ("1 private key",)
+    locked = chain_file_untrusted(_encrypted(Encoding.PEM) * 2 + LEAF.pem.encode(), "x")
+    assert (locked.keys, locked.passed_over) == ((), ("2 encrypted private keys",))
+
+
+def test_what_was_passed_over_is_said() -> None:
+    text = (
+        "\ufeff"
+        + LEAF.pem
+        + CA.pem.replace("\n", "\n!\n", 1)
+        + "-----BEGIN DH PARAMETERS-----\nAA==\n-----END DH PARAMETERS-----\n"
+    )
+    file = chain_file_untrusted(text.encode(), "x")
+    assert file.certificates == (LEAF.der,)
+    assert [note.partition(",")[0] for note in file.passed_over] == [
+        "a byte order mark at its start", "1 block of DH parameters", "1 block of a certificate that cannot be read",
+    ]  # fmt: skip
+    assert file.faults and "is not base64" in file.faults[0]
+
+
+@pytest.mark.parametrize("rest", [b"", b"\n", b"\r\n\0"])
+def test_der_with_white_space_after_it(rest: bytes) -> None:
+    file = chain_file_untrusted(LEAF.der + rest, "x")
+    assert (file.certificates, file.passed_over, file.faults) == ((LEAF.der,), (), ())
+
+
+def test_der_certificates_one_after_the_other() -> None:
+    file = chain_file_untrusted(LEAF.der + CA.der + b"tail", "x")
+    assert file.certificates == (LEAF.der, CA.der)
+    assert file.passed_over == ("4 bytes after 2 elements of DER",)
+    assert file.faults == ("its DER certificates stand one after the other, of which servers read the first",)
 
 
 def test_malformed_certificates_in_a_file_are_returned() -> None:
@@ -46,9 +124,26 @@ def test_malformed_certificates_in_a_file_are_returned() -> None:
         (b"", "empty"),
         (b" \n", "empty"),
         (b"hello", "neither PEM nor DER"),
-        (LEAF.key_pem.encode(), "only PRIVATE KEY"),
+        (LEAF.key_pem.encode(), "only a private key"),
         (b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----", "only CERTIFICATE"),
         (b"-----BEGIN CERTIFICATE-----\n", "no block that can be read"),
+        (_encrypted(Encoding.PEM), "only an encrypted private key"),
+        (_encrypted(Encoding.DER), "only an encrypted private key"),
+        (_encrypted(Encoding.PEM, PrivateFormat.TraditionalOpenSSL), "only an encrypted private key"),
+        (_plain_key(), "only a private key"),
+        (
+            _pkcs12(),
+            r"only a PKCS #12 file \(.p12, .pfx\), whose certificates are taken out with `openssl pkcs12 -in chain.pem",
+        ),
+        (_request(Encoding.PEM), "only a certificate request"),
+        (_request(Encoding.DER), "only a certificate request"),
+        (b"\xfe\xed\xfe\xed\0\0\0\2", "only a Java keystore"),
+        (LEAF.pem.encode("utf-16"), "UTF-16 text"),
+        (LEAF.pem.encode("utf-16-be"), "UTF-16 text"),
+        (base64.b64encode(LEAF.pem.encode()), "PEM that was encoded with base64 once more"),
+        (base64.encodebytes(LEAF.der), "base64 without the lines BEGIN CERTIFICATE.* is a certificate$"),
+        (base64.b64encode(_pkcs12()), r"base64 without the lines BEGIN CERTIFICATE.* is a PKCS #12 file"),
+        (LEAF.pem.replace("-----", "\u2014" * 3).encode(), "neither PEM nor DER"),
     ],
 )
 def test_files_without_certificates_are_refused(content: bytes, why: str) -> None:

@@ -31,6 +31,7 @@ from scanner.diagnosis.clients.endings import (
     NO_CLIENT_CERTIFICATE,
     OK,
     alert_texts,
+    broken_on_texts,
     ending_texts,
     since,
     verify_texts,
@@ -304,7 +305,7 @@ _HUNG_UP: Final[Mapping[str, Texts]] = {
 
 
 def _same_ending(evidence: Mapping[str, Any], _: Target) -> Texts:
-    return ending_texts(evidence)
+    return broken_on_texts(evidence)
 
 
 # What clients print of EACCES, which ICMPv6 "administratively prohibited" is to connect(2)
@@ -322,6 +323,11 @@ _PROHIBITED: Final = {
 def _host_unreachable(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = TEXTS["host-unreachable"]
     return {**texts, **_PROHIBITED} if evidence.get("detail") == "EACCES" else texts
+
+
+def _malformed_certificate(evidence: Mapping[str, Any], _: Target) -> Texts | None:
+    # a file is read by a server; what clients would say is not known before it serves something
+    return None if "file_fault" in evidence else TEXTS["malformed-certificate"]
 
 
 def _leaf_not_first(evidence: Mapping[str, Any], target: Target) -> Texts | None:
@@ -367,6 +373,7 @@ _SPECIAL: Final[Mapping[str, Callable[[Mapping[str, Any], Target], Texts | None]
     "client-certificate-required-by-application": _behind_tls,
     "host-unreachable": _host_unreachable,
     "chain-misordered": _leaf_not_first,
+    "malformed-certificate": _malformed_certificate,
     "reset-after-hello": _same_ending,
     "silent-after-hello": _same_ending,
     "proxy-header-expected": _same_ending,

@@ -165,6 +165,29 @@ NO_CLIENT_CERTIFICATE: Final = {
 }
 
 
+# What a server breaks on, and who sends it: always, since a release, or never by default
+_SENT: Final[Mapping[str, Mapping[str, str | None]]] = {
+    "two key shares": {
+        **dict.fromkeys(("go", "java", "chrome", "firefox", "gnutls")),
+        **dict.fromkeys(("openssl", "curl", "python"), "OpenSSL 3.5"),
+        "node": "Node 24",
+    },
+    "status_request": dict.fromkeys(("go", "java", "chrome", "firefox", "gnutls")),
+}
+
+
+def broken_on_texts(evidence: Mapping[str, Any]) -> dict[str, str]:
+    """Return what each client says, by how the server ended the handshake, and ``OK`` if it does not send what breaks the server."""
+    texts = ending_texts(evidence)
+    sent = _SENT.get(str(evidence.get("breaks_on")))
+    if sent is None:
+        return texts
+    return {
+        client: OK if client not in sent else text if (release := sent[client]) is None else since(text, release)
+        for client, text in texts.items()
+    }
+
+
 def ending_texts(evidence: Mapping[str, Any]) -> dict[str, str]:
     """Return what each client says, by how the server ended the handshake."""
     failure = evidence.get("failure")

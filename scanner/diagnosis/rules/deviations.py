@@ -7,7 +7,7 @@ source of BoringSSL and NSS.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from scanner.caching import bounded_memo
@@ -65,6 +65,12 @@ _NO_RENEGOTIATION: Final = 100
 def deviation_claims(negotiation: Negotiation, browsers: bool) -> tuple[Claim, ...]:
     """Return what clients hold against what a whole flight contains. ``browsers`` speak the protocol."""
     return tuple(_claims(negotiation, browsers)) if negotiation.complete else ()
+
+
+def deviations_of_file(certificates: Sequence[bytes]) -> tuple[Deviation, ...]:
+    """Return how the Certificate message of a server that sends these certificates would deviate: it may be longer than clients take."""
+    size = 3 + sum(3 + len(certificate) for certificate in certificates)
+    return (Deviation("long-message", "Certificate", size=size),) if size > LONGEST["Java"][1] else ()
 
 
 def warning_claims(alert: tuple[int, int]) -> Iterator[Claim]:

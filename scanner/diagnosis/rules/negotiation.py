@@ -10,7 +10,8 @@ from scanner.codec.encode import LONGEST_NEGOTIATION, MAX_NEGOTIATIONS, negotiat
 from scanner.diagnosis.case import Case, accepted_of, followup
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.parts import ChainSetting
-from scanner.diagnosis.rules.refusal import alpn_facts, answer_word
+from scanner.diagnosis.rules.opening import answer_word
+from scanner.diagnosis.rules.refusal import alpn_facts
 from scanner.model.evidence import EndpointEvidence, Negotiation
 from scanner.tls.offers import BROWSER_SCHEMES, MODERN, NO_ALPN, RSA_KX, SHA1_SCHEMES, SHA224_SCHEMES, TLS12, TLS13
 from scanner.tls.registry_names import cipher_name, cipher_suite, scheme_name, version_name
@@ -22,6 +23,7 @@ MIN_DH_BITS: Final = 1024
 
 NO_FORWARD_SECRECY: Final = "no forward secrecy"
 
+_ALL_CLIENTS: Final = ("Chrome", "Firefox", "Go", "Java", "OpenSSL", "GnuTLS")
 # Key kinds of a leaf that some mainstream clients do not take, and which: Chromium's list of schemes has none of them,
 # Firefox has ECDSA P-521, Go has P-521 and Ed25519; neither reads RSASSA-PSS keys.
 _REFUSED_BY: Final = {
@@ -33,6 +35,8 @@ _REFUSED_BY: Final = {
     "ed448": ("Chrome", "Firefox", "Go"),
     "rsa-pss": ("Chrome", "Firefox", "Go"),
     "dsa": ("Chrome", "Firefox", "Go", "OpenSSL"),
+    # OpenSSL signs with SM2 by its own suites alone, and with ML-DSA since version 3.5
+    **dict.fromkeys(("ec:SM2", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87"), _ALL_CLIENTS),
 }
 _BROWSERS: Final = frozenset({"Chrome", "Firefox"})
 # Schemes that are at the end of our list, since not all clients offer them, by the question that leaves them out.
@@ -119,7 +123,8 @@ def key_refused_by(verdict: ChainVerdict | None, *, browsers: bool) -> tuple[str
         return ()
     clients = _REFUSED_BY.get(leaf.key)
     if clients is None:
-        clients = _REFUSED_BY.get(leaf.key.partition(":")[0], ())
+        # a key of an algorithm that is not known here, shown by its identifier, is known to no client
+        clients = _ALL_CLIENTS if "." in leaf.key_type else _REFUSED_BY.get(leaf.key_type, ())
     return tuple([client for client in clients if browsers or client not in _BROWSERS]) if clients else ()
 
 

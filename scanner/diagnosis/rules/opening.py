@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import Case
+from scanner.diagnosis.case import ENUMERATION, Case, works
 from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.session_refusals import mask_in, meaning_of, readable
-from scanner.model.evidence import Failure, Probe, Stage
+from scanner.model.evidence import EndpointEvidence, Failure, Probe, Stage
 from scanner.starttls.base import GREETING, UPGRADES
+from scanner.tls.registry_names import alert_name
 
 # What gives a server more time to answer
 PATIENCE_OPTION: Final = "--timeout"
+# The question whether a port that does not greet answers a hello: then TLS begins with its first byte.
+TLS_FIRST: Final = "tls-first"
 _ENDINGS: Final = {Failure.CLOSED: "hangs up", Failure.RESET: "resets the connection"}
 _IN_WORDS: Final = {
     Failure.STARTTLS_NOT_OFFERED: "starttls-not-offered",
@@ -32,9 +35,15 @@ def opening_claims(case: Case) -> Iterator[Claim]:
     probe = case.probe
     assert probe.failure is not None
     facts: dict[str, Any] = {"protocol": case.target.protocol}
+    if tried := tried_at(case.endpoint):
+        facts["tried"] = tried
     if probe.awaited is not None and probe.awaited != GREETING:
         facts["awaited"] = probe.awaited
-    if probe.failure is Failure.SILENT:
+    if works(case.endpoint, TLS_FIRST):
+        yield Claim(
+            "starttls-not-offered", {**facts, **waited(probe), "recognised": "TLS", "recognised_protocol": "tls"}
+        )
+    elif probe.failure is Failure.SILENT:
         yield Claim("no-greeting", {**facts, **waited(probe), **_heard(probe)})
     elif probe.failure in _ENDINGS:
         yield _ended(probe, facts)
@@ -60,6 +69,22 @@ def plaintext_facts(probe: Probe) -> dict[str, Any]:
     if probe.first_bytes:
         facts["first_bytes"] = probe.first_bytes.hex()
     return facts
+
+
+def tried_at(endpoint: EndpointEvidence) -> dict[str, str]:
+    """Return the questions that were asked at an address, --enumerate's apart, and how each ended in one word."""
+    return {
+        name: answer_word(answer) for name, answer in endpoint.followups.items() if not name.startswith(ENUMERATION)
+    }
+
+
+def answer_word(probe: Probe) -> str:
+    """Return how a connection ended, in one word: "ok", an alert's name, or the failure's."""
+    if probe.failure is None:
+        return "ok"
+    if probe.failure is Failure.ALERT and probe.alert is not None:
+        return alert_name(probe.alert[1])
+    return str(probe.failure)
 
 
 def _heard(probe: Probe) -> dict[str, Any]:

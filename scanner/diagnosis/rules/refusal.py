@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from scanner.diagnosis.case import ENUMERATION, Case, followup, works
+from scanner.diagnosis.case import Case, followup, works
 from scanner.diagnosis.claim import Claim
-from scanner.diagnosis.rules.opening import OPENING_FAILURES, opening_claims, plaintext_facts, waited
+from scanner.diagnosis.rules.opening import OPENING_FAILURES, opening_claims, plaintext_facts, tried_at, waited
 from scanner.model.evidence import EndpointEvidence, Failure, Negotiation, Probe, Stage
 from scanner.starttls.protocols import PROTOCOLS
 from scanner.tls.offers import MODERN, TLS12, UNCOMPUTED_GROUPS
@@ -51,15 +51,15 @@ _HOW: Final = {
     Failure.SILENT: "ignores",
     Failure.ALERT: "refuses",
     Failure.MALFORMED: "garbles",
+    Failure.SESSION_REFUSED: "refuses",
 }
 
 
 def refusal_claims(case: Case) -> Iterator[Claim]:
     """Yield why the handshake at this address did not come to the end of the server's flight."""
     probe = case.probe
-    header = next((name for name in PROXY_QUESTIONS if works(case.endpoint, name)), None)
-    if header is not None and probe.failure in REFUSALS:
-        yield Claim("proxy-header-expected", failure_facts(case) | {"header": header.removeprefix("proxy-")})
+    if (header := header_expected(case.endpoint)) is not None:
+        yield Claim("proxy-header-expected", failure_facts(case) | {"header": header})
     elif probe.failure in OPENING_FAILURES or (probe.stage is Stage.STARTTLS and probe.failure in REFUSALS):
         yield from opening_claims(case)
     elif probe.failure is Failure.PLAINTEXT:
@@ -67,6 +67,13 @@ def refusal_claims(case: Case) -> Iterator[Claim]:
     elif probe.failure in REFUSALS:
         facts = failure_facts(case)
         yield from _explained(case, facts) or (_unexplained(case, facts),)
+
+
+def header_expected(endpoint: EndpointEvidence) -> str | None:
+    """Return the version of the PROXY header that a server answers to, and not to a connection without one; ``None`` if none is known."""
+    if endpoint.probe.ok:
+        return None
+    return next((name.removeprefix("proxy-") for name in PROXY_QUESTIONS if works(endpoint, name)), None)
 
 
 def failure_facts(case: Case) -> dict[str, Any]:
@@ -85,11 +92,7 @@ def failure_facts(case: Case) -> dict[str, Any]:
         facts["bytes_received"] = probe.bytes_received
     if probe.failure is Failure.SILENT:
         facts |= waited(probe)
-    tried = {
-        name: answer_word(answer)
-        for name, answer in case.endpoint.followups.items()
-        if not name.startswith(ENUMERATION)
-    }
+    tried = tried_at(case.endpoint)
     if tried:
         facts["tried"] = tried
         newer = [name for name in tried if name not in LEGACY_QUESTIONS]
@@ -101,6 +104,8 @@ def failure_facts(case: Case) -> dict[str, Any]:
 # How an offer differs from the first, for people
 _OFFER_WORDS: Final = {
     "small": "no post-quantum share",
+    "two-shares": "two key shares, none of them post-quantum",
+    "no-status": "no request for a staple",
     "other-sni": "another server name",
     "no-sni": "no server name",
     "no-alpn": "no ALPN",
@@ -116,15 +121,6 @@ _OFFER_WORDS: Final = {
 }
 
 
-def answer_word(probe: Probe) -> str:
-    """Return how a connection ended, in one word: "ok", an alert's name, or the failure's."""
-    if probe.failure is None:
-        return "ok"
-    if probe.failure is Failure.ALERT and probe.alert is not None:
-        return alert_name(probe.alert[1])
-    return str(probe.failure)
-
-
 def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
     endpoint, probe = case.endpoint, case.probe
     if name_is_the_reason(endpoint):
@@ -134,9 +130,13 @@ def _explained(case: Case, facts: dict[str, Any]) -> list[Claim]:
     if works(endpoint, "no-alpn"):
         return [Claim("no-shared-alpn", facts | alpn_facts(case.target.protocol))]
     if works(endpoint, "small"):
+        if followup(endpoint, "two-shares") is not None and not works(endpoint, "two-shares"):
+            return [_unexplained(case, facts | {"breaks_on": TWO_SHARES})]
         return [Claim("large-hello-dropped", facts)]
     if works(endpoint, "tls12"):
         return [Claim("version-intolerant", facts)]
+    if works(endpoint, "no-status"):
+        return [_unexplained(case, facts | {"breaks_on": STATUS_REQUEST})]
     if any(works(endpoint, name) for name in _LISTS):
         return _mismatch(case, facts)
     if works(endpoint, "tls12-everything"):
@@ -167,6 +167,9 @@ def name_is_the_reason(endpoint: EndpointEvidence) -> bool:
     return False
 
 
+# What some clients do not send and a server may fail on, in the words of its evidence
+TWO_SHARES: Final = "two key shares"
+STATUS_REQUEST: Final = "status_request"
 # What was offered in longer lists, the shortest changes first
 _LISTS: Final = ("all-suites", "all-groups", "all-schemes", "everything")
 # Who does not take a certificate or a signature of a scheme that no browser offers
@@ -268,10 +271,10 @@ def _unexplained(case: Case, facts: dict[str, Any]) -> Claim:
 
 
 def finish_claims(case: Case) -> Iterator[Claim]:
-    """Yield how a handshake below TLS 1.3 ended after our own flight, where no handshake with this address came further."""
+    """Yield how a handshake below TLS 1.3 ended after our own flight. One that was cut was tried again (``scanner.net.observe``)."""
+    if case.evidence.doubt is not None:
+        return
     flight = case.flight
-    if flight is not None and (flight.negotiation.leaf_position or flight.negotiation.signature_valid is False):
-        return  # the client that was to complete it stops at the signature, as all do
     for question, completion in case.endpoint.completions.items():
         if not completion.answered or completion.failure is None or completion.presented:
             continue

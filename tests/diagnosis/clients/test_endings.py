@@ -6,12 +6,15 @@ from scanner.diagnosis.clients.endings import (
     CLIENTS,
     CLOSED,
     MALFORMED,
+    OK,
     RESET,
     SILENT,
+    broken_on_texts,
     by_release,
     since,
     verify_texts,
 )
+from scanner.diagnosis.rules.refusal import STATUS_REQUEST, TWO_SHARES
 
 
 def test_every_table_has_every_client() -> None:
@@ -27,6 +30,20 @@ def test_a_prediction_names_the_release_and_what_older_ones_say() -> None:
     assert by_release(said) == ("Received fatal alert: handshake_failure", "Java 24", "ok")
     assert by_release(since("b", "OpenSSL 4.0", "a")) == ("b", "OpenSSL 4.0", "a")
     assert by_release("a (since yesterday) b") == ("a (since yesterday) b", None, None)
+
+
+def test_who_does_not_send_what_breaks_a_server_accepts_it() -> None:
+    staple = broken_on_texts({"failure": "reset", "breaks_on": STATUS_REQUEST})
+    assert {client for client, text in staple.items() if text == OK} == {"openssl", "curl", "python", "node"}
+    shares = broken_on_texts({"failure": "closed", "breaks_on": TWO_SHARES})
+    assert {client: by_release(text)[1] for client, text in shares.items() if by_release(text)[1]} == {
+        "openssl": "OpenSSL 3.5",
+        "curl": "OpenSSL 3.5",
+        "python": "OpenSSL 3.5",
+        "node": "Node 24",
+    }
+    assert OK not in shares.values()
+    assert broken_on_texts({"failure": "reset"}) == RESET
 
 
 def test_one_library_in_four_clients() -> None:

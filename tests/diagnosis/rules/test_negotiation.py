@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from scanner.diagnosis.clients.endings import CLIENTS
 from scanner.diagnosis.rules.negotiation import bare_flight_claims
 from scanner.model.evidence import ClientAuthRequest, Failure, Negotiation, Stage
 from tests.helpers import pki
@@ -32,6 +33,12 @@ RSA_KX: dict[str, Any] = {
 }
 SHA1: dict[str, Any] = {"version": 0x0303, "cipher": 0xC02F, "signature_scheme": 0x0201}
 ED25519 = pki.certificate("www.example.org", issuer=issuing(), private=pki.key("ed", "ed25519"))
+ML_DSA = pki.certificate("www.example.org", issuer=issuing(), private=pki.key("quantum", "mldsa:65"))
+UNKNOWN_KEY = pki.certificate(
+    "www.example.org",
+    issuer=issuing(),
+    public_key=pki.sequence(pki.sequence(pki.oid("1.2.3.4")), pki.bit_string(b"key")),
+)
 P521 = pki.certificate("www.example.org", issuer=issuing(), private=pki.key("p", "ec:P-521"))
 
 
@@ -71,7 +78,12 @@ def test_a_short_diffie_hellman_group() -> None:
 
 @pytest.mark.parametrize(
     ("certificate", "refusing"),
-    [(ED25519, {"chrome", "firefox"}), (P521, {"chrome"})],
+    [
+        (ED25519, {"chrome", "firefox"}),
+        (P521, {"chrome"}),
+        (ML_DSA, set(CLIENTS)),
+        (UNKNOWN_KEY, set(CLIENTS)),
+    ],
 )
 def test_a_key_that_browsers_do_not_take(certificate: pki.Issued, refusing: set[str]) -> None:
     """The only certificate has a key of a rare kind: libraries go on, browsers do not."""

@@ -8,7 +8,7 @@ import pytest
 
 from scanner.model.evidence import Failure, Probe, Stage
 from scanner.model.findings import DiagnosisRecord
-from tests.helpers.evidence import codes, diagnosed, evidence, failed, target
+from tests.helpers.evidence import answered, at, codes, diagnosed, evidence, failed, target
 
 EHLO = "250-mx.example.org\n250-XXXXXXXA\n250 8BITMIME"
 
@@ -107,6 +107,19 @@ def test_an_end_without_a_word_is_the_sessions_until_tls_was_asked_for(
     diagnosis = diagnosis_of(opening(failure, **facts))
     assert diagnosis["code"] == code
     assert expected in diagnosis["summary"]
+
+
+def test_a_port_that_is_shown_to_begin_with_tls_is_said_to() -> None:
+    silent = opening(Failure.SILENT, awaited="greeting", starttls_seconds=10.5)
+    row = target("mx.example.org", protocol="smtp", port=465)
+    found = diagnosed(evidence(at(silent, tls_first=answered(sni="mx.example.org")), of=row))
+    assert codes(found)[0] == "starttls-not-offered"
+    assert "port 465 is not in plain smtp: it speaks TLS" in found.diagnoses[0]["summary"]
+    assert "`smtps` instead of `smtp`" in found.diagnoses[0]["remedy"]
+    # an answer that is no flight proves nothing
+    found = diagnosed(evidence(at(silent, tls_first=failed(Failure.PLAINTEXT)), of=row))
+    assert codes(found) == ["no-greeting"]
+    assert found.diagnoses[0]["evidence"]["tried"] == {"tls-first": "plaintext"}
 
 
 def test_a_refused_session_is_told_with_its_meaning_and_what_to_do() -> None:

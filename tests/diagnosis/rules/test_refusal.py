@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scanner.diagnosis.engine import Diagnosis
 from scanner.model.evidence import Completion, EndpointEvidence, Failure, Negotiation, Probe, ServerFlight, Stage
@@ -48,6 +49,13 @@ def legacy(version: int) -> Probe:
         # size
         (SILENT, {"small": answered()}, ["large-hello-dropped"]),
         (RESET, {"small": answered()}, ["large-hello-dropped"]),
+        (RESET, {"small": answered(), "two_shares": answered()}, ["large-hello-dropped"]),
+        # what not every client sends
+        (RESET, {"small": answered(), "two_shares": RESET}, ["reset-after-hello"]),
+        (SILENT, {"tls12": answered(), "small": answered(), "two_shares": SILENT}, ["silent-after-hello"]),
+        (CLOSED, {"everything": answered(), "no_status": answered()}, ["closed-during-handshake"]),
+        (alerted(47), {"small": alerted(47), "everything": answered(), "no_status": answered()}, ["malformed-handshake"]),
+        (alerted(80), {"everything": answered(), "no_status": answered()}, ["internal-error"]),
         # the name
         (RESET, {"small": RESET, "other_sni": OTHER_NAME}, ["sni-filtered"]),
         (RESET, {"small": RESET, "other_sni": alerted(112, sni="x.invalid")}, ["sni-filtered"]),
@@ -306,6 +314,12 @@ def test_a_finished_that_does_not_verify() -> None:
     diagnosis = finished(Failure.MALFORMED, detail="DIGEST_CHECK_FAILED")
     assert codes(diagnosis) == ["malformed-handshake"]
     assert "DIGEST_CHECK_FAILED after the client's key exchange" in diagnosis.diagnoses[0]["summary"]
+
+
+def test_nothing_is_concluded_from_a_handshake_where_this_machine_is_in_doubt() -> None:
+    completion = Completion(Stage.HELLO, failure=Failure.RESET, answered=True)
+    seen = evidence(EndpointEvidence(ADDRESS, answered(**TLS12), completions={"finish": completion}))
+    assert codes(diagnosed(replace(seen, doubt="the network was down"))) == []
 
 
 @pytest.mark.parametrize(
