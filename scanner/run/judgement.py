@@ -66,7 +66,8 @@ class Judgement:
         flight = flight_of(endpoint)
         if flight is None or not flight.certificates:
             return None
-        return verify_or_leaf(self.verifier, flight.leaf_first, name=target.name, at=at)
+        sent = flight.leaf_first if flight.negotiation.leaf_position else flight.certificates
+        return verify_or_leaf(self.verifier, sent, name=target.name, at=at)
 
     def verdicts(self, evidence: Evidence, fleet: FleetVerdict = NO_FLEET) -> list[ChainVerdict | None]:
         """Return the verdicts of all addresses, parallel to ``evidence.endpoints``."""

@@ -464,16 +464,20 @@ class ClientHandshake:
         self._ocsp_response = messages.ocsp_response_untrusted(message[4:])
 
     def _verify(self, scheme: int | None, signature: bytes, content: bytes) -> None:
-        """Verify the signature of the handshake with the first certificate's key. If that did not make it, look for the one that did:
-        some servers send their own certificate after those of its issuers."""
-        for place, certificate in enumerate(self._certificates[:MAX_SIGNERS]):
+        """Verify the signature of the handshake with the first certificate's key."""
+        key = self._public_key_of(self._certificates[0]) if self._certificates else None
+        valid = None if key is None else verify_handshake_signature(key, scheme, signature, content)
+        self._signature_valid = valid
+        if not valid:
+            self._find_leaf(scheme, signature, content)
+
+    def _find_leaf(self, scheme: int | None, signature: bytes, content: bytes) -> None:
+        """Look for the certificate whose key made the signature: some servers send their own after those of its issuers."""
+        for place, certificate in enumerate(self._certificates[1:MAX_SIGNERS], 1):
             key = self._public_key_of(certificate)
-            valid = None if key is None else verify_handshake_signature(key, scheme, signature, content)
-            if valid:
+            if key is not None and verify_handshake_signature(key, scheme, signature, content):
                 self._signature_valid, self._leaf_position = True, place
                 return
-            if place == 0:
-                self._signature_valid = valid
 
     def _server_key_exchange_untrusted(self, message: bytes) -> None:
         assert self._version is not None and self._suite is not None  # the state is reached by a ServerHello only

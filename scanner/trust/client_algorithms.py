@@ -51,6 +51,7 @@ GO_RSA_BITS: Final = 8192
 # By the name of the key
 _KEYS: Final = {
     "ec:P-224": ("java", *_BROWSERS),
+    "dsa": ("go", *_BROWSERS),  # with the parameters of its issuer
     "ec:secp256k1": ("go", "java", *_BROWSERS, "gnutls"),
     **{f"ec:brainpoolP{bits}r1": ("go", "java", *_BROWSERS, "gnutls") for bits in (256, 320, 384, 512)},
 }

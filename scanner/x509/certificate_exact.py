@@ -33,9 +33,11 @@ def read_untrusted(data: bytes) -> Fields:
     bits_start, bits_stop = der.expect_untrusted(data, algorithm_stop, stop, der.BIT_STRING, "signatureValue")
     if bits_stop != stop:
         raise der.DerError("certificate: bytes after the signature")
-    unused, signature_bytes = der.bits_untrusted(data, bits_start, bits_stop)
-    if unused:
-        raise der.DerError("signatureValue: not a whole number of bytes")
+    if bits_start == bits_stop or data[bits_start] > 7:
+        raise der.DerError("signatureValue: a BIT STRING with an impossible count of unused bits")
+    if data[bits_start]:
+        found.append(malformations.SIGNATURE_BITS)
+    signature_bytes = data[bits_start + 1 : bits_stop]
     algorithm = algorithm_untrusted(outer)
 
     version = 1
@@ -89,14 +91,14 @@ def read_untrusted(data: bytes) -> Fields:
         entry = listed.get(extensions.OIDS[name])
         if entry is None:
             return absent
-        value = entry[1]
+        critical, value = entry
         try:
             _, _, end = der.header_untrusted(value, 0, len(value))
             if end < len(value):
-                found.append(malformations.more_follows(name))
+                found.append(malformations.more_follows(name, critical=critical))
             return reader(value[:end])
         except der.DerError as error:
-            found.append(f"{malformations.unreadable(name)}: {error}")
+            found.append(f"{malformations.unreadable(name, critical=critical)}: {error}")
             return absent
 
     names = read("subjectAltName", extensions.subject_alt_name_untrusted, NO_NAMES)

@@ -181,25 +181,29 @@ def day_untrusted(digits: bytes) -> tuple[float, str]:
     return seconds, f"{'19' if text >= '50' else '20'}{text[:2]}-{text[2:4]}-{text[4:]}"
 
 
-# A time as BER has it (X.680 sections 46 and 47): to the minute or the second, with a fraction, an offset from UTC
-_BER_TIME: Final = re.compile(rb"(\d{10}|\d{12})(\d\d)?([.,]\d{1,9})?(Z|[+-](?:0\d|1[0-4])[0-5]\d)")
+# A time as BER has it (X.680 sections 46 and 47), by its tag: to the minute or second, with a fraction, an offset from UTC
+_BER_TIMES: Final = {
+    tag: re.compile(rb"(\d{%d})(\d\d)?([.,]\d{1,9})?(Z|[+-](?:0\d|1[0-4])[0-5]\d)" % digits)
+    for tag, digits in ((der.UTC_TIME, 10), (der.GENERALIZED_TIME, 12))
+}
 
 
 def _plain_time_untrusted(tag: int, content: bytes, flaws: list[str]) -> tuple[int, bytes]:
     """Return a time as RFC 5280 has it, from one that BER allows as well; say so in ``flaws``."""
-    year = {der.UTC_TIME: 2, der.GENERALIZED_TIME: 4}.get(tag, 0)
-    digits = year + 8
-    found = _BER_TIME.fullmatch(content)
-    if found is None or (len(content) == digits + 3 and content[-1:] == b"Z") or not content[:digits].isdigit():
+    form = _BER_TIMES.get(tag)
+    found = None if form is None else form.fullmatch(content)
+    if found is None:
         return tag, content
-    minutes, rest = content[:digits], content[digits:]
-    seconds = rest[:2] if rest[:2].isdigit() else b""
-    zone = found[4]
+    minutes, seconds, fraction, zone = found.groups()
+    if seconds and not fraction and zone == b"Z":
+        return tag, content
     if not seconds:
         flaws.append(malformations.NO_SECONDS)
-    if zone != b"Z" or found[3]:
+    if fraction or zone in (b"+0000", b"-0000"):
         flaws.append(malformations.TIME_OFFSET)
-    century = b"" if year == 4 else b"19" if minutes >= b"50" else b"20"
+    elif zone != b"Z":
+        flaws.append(malformations.TIME_ZONE)
+    century = b"" if tag == der.GENERALIZED_TIME else b"19" if minutes >= b"50" else b"20"
     text = (century + minutes + (seconds or b"00") + zone.replace(b"Z", b"+0000")).decode("ascii")
     try:
         moment = datetime.strptime(text, "%Y%m%d%H%M%S%z").astimezone(UTC)

@@ -240,7 +240,7 @@ def basic_constraints_untrusted(value: bytes, flaws: list[str] | None = None) ->
         if length < 0:
             raise der.DerError("basicConstraints: a negative path length")
     if fields:
-        raise der.DerError("basicConstraints: more than it may hold")
+        _add(malformations.MORE_CONSTRAINTS, flaws)
     return is_ca, length
 
 

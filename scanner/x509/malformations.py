@@ -44,11 +44,14 @@ VERSION_1_EXPLICIT: Final = "version 1 is written down, which DER leaves out"
 UNKNOWN_VERSION: Final = "the version is above 3"
 EXTENSIONS_BEFORE_V3: Final = "there are extensions, which only version 3 has"
 NO_SECONDS: Final = "a time without seconds"
-TIME_OFFSET: Final = "a time with an offset from UTC or a fraction"
+TIME_OFFSET: Final = "a time with a fraction or an offset of zero"
+TIME_ZONE: Final = "a time in another zone than UTC"
 TRAILING: Final = "bytes follow the certificate"
 ALGORITHM_FORM: Final = "the signature algorithm is written in two ways inside and outside the signed part"
 ALGORITHM_PARAMETERS: Final = "the signature algorithm has unusual parameters inside or outside the signed part alone"
 ALGORITHM_DIFFERS: Final = "the signature algorithms inside and outside the signed part differ"
+SIGNATURE_BITS: Final = "the signature is not a whole number of bytes"
+MORE_CONSTRAINTS: Final = "basicConstraints: more fields than it may have"
 USAGE_BITS: Final = "keyUsage: unused bits that are set"
 EMPTY_ACCESS: Final = "authorityInfoAccess: there is nothing in it"
 BEFORE_1970: Final = "the validity begins before 1970"
@@ -92,14 +95,18 @@ class _Refusal(Struct, frozen=True):
     in_anchors: tuple[str, ...] = ()
 
 
-def unreadable(extension: str) -> str:
+def unreadable(extension: str, *, critical: bool = False) -> str:
     """Return the beginning of the sentence on an extension that cannot be read."""
-    return f"{extension} cannot be read"
+    return f"{_CRITICAL if critical else ''}{extension} cannot be read"
 
 
-def more_follows(extension: str) -> str:
+def more_follows(extension: str, *, critical: bool = False) -> str:
     """Return the sentence on an extension with bytes after its value."""
-    return f"{extension}: bytes after its end"
+    return f"{_CRITICAL if critical else ''}{extension}: bytes after its end"
+
+
+# Java refuses what it cannot read if it is critical, and passes over it otherwise.
+_CRITICAL: Final = "the critical "
 
 
 # Part of a flaw's sentence -> who refuses it; the first that fits counts. Of other flaws the clients are not known.
@@ -144,18 +151,21 @@ _REFUSALS: Final[dict[str, _Refusal]] = {
     EXTENSIONS_BEFORE_V3: _Refusal(("go", "java", "chrome", "gnutls"), not_in_anchors=("go",)),
     NO_SECONDS: _Refusal(("openssl", *_BROWSERS)),
     TIME_OFFSET: _Refusal(("openssl", "go", *_BROWSERS, "gnutls")),
+    TIME_ZONE: _Refusal(("openssl", *_BROWSERS, "gnutls")),
     TRAILING: _Refusal(("openssl", "go", *_BROWSERS, "gnutls"), not_in_anchors=("openssl",), in_anchors=("java",)),
     ALGORITHM_FORM: _Refusal(("openssl", "go"), not_in_anchors=("openssl",)),
     ALGORITHM_PARAMETERS: _Refusal(("openssl", "go", "chrome"), not_in_anchors=("openssl", "chrome")),
     ALGORITHM_DIFFERS: _Refusal(_EVERYBODY, not_in_anchors=("openssl", *_BROWSERS)),
+    SIGNATURE_BITS: _Refusal(("go", *_BROWSERS)),
+    MORE_CONSTRAINTS: _Refusal(("openssl", *_BROWSERS, "gnutls")),
     USAGE_BITS: _Refusal(("go", *_BROWSERS)),
     EMPTY_ACCESS: _Refusal(("chrome",)),
     BEFORE_1970: _Refusal(("firefox",)),
     RELATIVE_POINT: _Refusal(("go",)),
     EMPTY_POINT: _Refusal(("openssl",)),
     "basicConstraints: a negative path length": _Refusal(("openssl", "go", "java", *_BROWSERS)),
-    more_follows("basicConstraints"): _Refusal(("java", *_BROWSERS, "gnutls"), not_in_leaves=("gnutls",)),
-    more_follows("keyUsage"): _Refusal(("java", *_BROWSERS)),
+    more_follows("basicConstraints"): _Refusal((*_BROWSERS, "gnutls"), not_in_leaves=("gnutls",)),
+    more_follows("keyUsage"): _Refusal(_BROWSERS),
     more_follows("extKeyUsage"): _Refusal(("java", *_BROWSERS, "gnutls"), not_in_issuers=("java",)),
     more_follows("subjectAltName"): _Refusal(("java", *_BROWSERS, "gnutls"), not_in_issuers=("java", "firefox")),
     more_follows("nameConstraints"): _Refusal(("go", *_BROWSERS, "gnutls")),
@@ -191,4 +201,6 @@ def refused_by(flaws: Iterable[str], *, leaf: bool = False, anchor: bool = False
             lenient.update(refusal.not_in_anchors)
             found.update(refusal.in_anchors)
         found.update(client for client in refusal.clients if client not in lenient)
+        if flaw.startswith(_CRITICAL):
+            found.add("java")
     return [client for client in _EVERYBODY if client in found]

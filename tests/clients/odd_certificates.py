@@ -308,6 +308,7 @@ def bodies() -> Iterator[OddChain]:
     for label, begin in {
         "without-seconds": tlv(0x17, b"2501010000Z"),
         "with-offset": tlv(0x17, b"250101000000+0000"),
+        "in-another-zone": tlv(0x17, b"250101000000+0130"),
         "with-fraction": tlv(0x18, b"20250101000000.5Z"),
         "generalized": tlv(0x18, b"20250101000000Z"),
         "before-1970": tlv(0x17, b"500101000000Z"),
@@ -328,6 +329,8 @@ def extensions() -> Iterator[OddChain]:
         "ca-true-as-1",
         {"without": ("bc",), "extra": [pki.extension("2.5.29.19", sequence(tlv(0x01, b"\x01")), critical=True)]},
     )
+    more = pki.extension("2.5.29.19", sequence(pki.boolean(True), integer(9), NULL), critical=True)
+    yield from _in_issuer("constraints-with-more", {"without": ("bc",), "extra": [more]})
     yield from _everywhere("extension-twice", extra=[pki.extension("1.2.3.4", NULL)] * 2)
     yield from _everywhere("key-identifier-twice", extra=[pki.extension("2.5.29.14", octets(b"12345"))])
     yield _in_leaf("access-twice", extra=[pki.authority_info_access(ocsp=["http://x.test/"])] * 2)
@@ -354,6 +357,11 @@ def extensions() -> Iterator[OddChain]:
             without=[part for part, own in _PARTS.items() if own == dotted],
             extra=[pki.extension(dotted, integer(5))],
         )
+    for label, dotted in {"usage": "2.5.29.15", "constraints": "2.5.29.30"}.items():
+        broken = pki.extension(dotted, integer(5), critical=True)
+        yield from _everywhere(
+            f"critical-{label}-unreadable", without=("ku",) if label == "usage" else (), extra=[broken]
+        )
     yield from _everywhere("access-empty", extra=[pki.extension("1.3.6.1.5.5.7.1.1", sequence())])
     access = sequence(sequence(oid("1.3.6.1.5.5.7.48.1"), tlv(0x86, b"http://x.test/")))
     yield from _everywhere("access-and-more", extra=[pki.extension("1.3.6.1.5.5.7.1.1", access + b"\0")])
@@ -379,6 +387,8 @@ def of_leaves() -> Iterator[OddChain]:
     unused = pki.extension("2.5.29.15", tlv(0x03, b"\x05\xbf"), critical=True)
     yield _in_leaf("usage-unused-bits", without=("ku",), extra=[unused])
     yield _in_leaf("usage-and-more", without=("ku",), extra=[_usage_and_more()])
+    not_critical = pki.extension("2.5.29.15", bit_string(b"\x80", 7) + b"\0")
+    yield _in_leaf("usage-and-more-not-critical", without=("ku",), extra=[not_critical])
     purposes = pki.extension("2.5.29.37", sequence(oid("1.3.6.1.5.5.7.3.1")) + b"\0")
     yield _in_leaf("purposes-and-more", without=("eku",), extra=[purposes])
     yield _in_leaf("names-empty", without=("san",), extra=[pki.extension("2.5.29.17", sequence())])

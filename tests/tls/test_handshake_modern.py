@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from scanner.tls import constants as c
 from scanner.tls.events import AlertReceived, Broken, Event, FlightComplete
-from scanner.tls.handshake import MAX_FLIGHT, ClientHandshake
+from scanner.tls.handshake import MAX_FLIGHT, MAX_SIGNERS, ClientHandshake
 from scanner.tls.signatures import NOT_IN_TLS13, VERIFY_CONTEXT
 from scanner.tls.wire import u16, vector16
 from tests.fuzz.flights import Flight, modern, new_client
@@ -32,6 +32,25 @@ def test_a_good_flight_is_valid_with_every_key_and_suite() -> None:
         assert (chosen.signature_valid, chosen.finished_valid, chosen.alpn) == (True, True, "h2")
         assert (shown.ocsp_response, shown.scts) == (b"staple", (b"one", b"two"))
         assert (chosen.client_auth is not None) is ("asks" in flight.name)
+
+
+@pytest.mark.parametrize(("place", "found"), [(1, 1), (3, 3), (MAX_SIGNERS - 1, MAX_SIGNERS - 1), (MAX_SIGNERS, 0)])
+def test_the_leaf_is_the_certificate_whose_key_signed(place: int, found: int) -> None:
+    flight = modern()
+    own = seen(last_event(flight, flight.records())[0]).certificates[0]
+    other = seen(last_event(modern("rsa"), modern("rsa").records())[0]).certificates[0]
+    entries = [other] * place + [own, other]
+    body = b"".join(len(each).to_bytes(3, "big") + each + u16(0) for each in entries)
+    inner = list(flight.inner[:-2])
+    at = next(number for number, each in enumerate(inner) if each[0] == c.CERTIFICATE)
+    inner[at] = message(c.CERTIFICATE, b"\0" + len(body).to_bytes(3, "big") + body)
+    inner.append(flight.verify(inner))
+    inner.append(flight.finished(inner))
+    conn, last = last_event(flight, hello(flight) + flight.protection().encrypt(c.HANDSHAKE, b"".join(inner)))
+    assert last == FlightComplete()
+    chosen = seen(conn).negotiation
+    assert (chosen.leaf_position, chosen.signature_valid, chosen.finished_valid) == (found, found > 0, True)
+    assert seen(conn).leaf_first[0] == (own if found else other)
 
 
 def test_a_handshake_message_in_the_clear_after_the_hello_is_refused() -> None:

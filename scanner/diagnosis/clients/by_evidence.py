@@ -72,8 +72,10 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
 
 # Node compares names itself.
 _NODE_DECIDES: Final = frozenset({"name-not-in-san"})
-# Of an anchor Java asks that it is a CA and may sign, and nothing else.
-_JAVA_ASKS_OF_ANCHORS: Final = frozenset({"issuer-not-a-ca", "wrong-key-usage"})
+# Of an anchor Java asks that it can be read, knows its key, is a CA and may sign, and nothing else.
+_JAVA_ASKS_OF_ANCHORS: Final = frozenset(
+    {"malformed-certificate", "unsupported-algorithm", "issuer-not-a-ca", "wrong-key-usage"}
+)
 
 
 # A version as Go and as Java write it

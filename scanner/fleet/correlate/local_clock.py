@@ -82,10 +82,10 @@ class ClockFold:
         self._valid_count = 0
         self._early_count = 0
         self._late_count = 0
-        self._begun: int | None = None
+        self._begun = float("-inf")
         self._verdict: ClockVerdict | None = None
         self._final = False
-        self._of_whole_run: ClockVerdict | None = None
+        self._of_whole_run: tuple[int, ClockVerdict] | None = None  # with the count of valid certificates that it is by
 
     def add(self, facts: Facts) -> bool:
         """Take in what one target tells. Return True if anything of it changes what is known."""
@@ -99,12 +99,13 @@ class ClockFold:
             fits = bool(leaves) and all(one.not_before <= witness.time <= one.not_after for one in leaves)
             changed |= self.add_witness(witness, fits=fits)
         for leaf in leaves:
-            self._note_beginning(leaf.not_before)
+            self._begun = max(self._begun, leaf.not_before)
             if leaf.code == "certificate-not-yet-valid":
                 changed |= self._keep_least(self._early, facts.domain, leaf.not_before - facts.local)
             else:
                 changed |= self._keep_least(self._late, facts.domain, leaf.not_after - facts.local)
         if leaves:
+            self._of_whole_run = None
             early = leaves[0].code == "certificate-not-yet-valid"
             self._early_count += early
             self._late_count += not early
@@ -114,12 +115,8 @@ class ClockFold:
         """Take in a target whose certificate is trusted by our clock, and when it began. This alone never changes ``verdict()``."""
         if self._judge:
             self._valid_count += 1
-            self._note_beginning(begun)
-
-    def _note_beginning(self, begun: int) -> None:
-        if self._begun is None or begun > self._begun:
-            self._begun = begun
-        self._of_whole_run = None
+            if begun > self._begun:
+                self._begun = begun
 
     def add_witness(self, witness: Witness, *, fits: bool = False) -> bool:
         """Take in one witness. Return True if it changes what is known.
@@ -154,8 +151,7 @@ class ClockFold:
         self._valid_count += other._valid_count
         self._early_count += other._early_count
         self._late_count += other._late_count
-        if other._begun is not None:
-            self._note_beginning(other._begun)
+        self._begun = max(self._begun, other._begun)
         self._of_whole_run = None
 
     def _keep_server(self, witness: Witness, fits: bool) -> None:
@@ -218,9 +214,9 @@ class ClockFold:
             self._verdict, self._final = self._weigh() if self._judge else (ClockVerdict(), False)
         if not whole_run or self._verdict.state != "unknown":
             return self._verdict
-        if self._of_whole_run is None:
-            self._of_whole_run = self._weigh_estate() or self._verdict
-        return self._of_whole_run
+        if self._of_whole_run is None or self._of_whole_run[0] != self._valid_count:
+            self._of_whole_run = self._valid_count, self._weigh_estate() or self._verdict
+        return self._of_whole_run[1]
 
     def _weigh_estate(self) -> ClockVerdict | None:
         """Return the verdict of many servers of one estate; ``None`` if they are too few, or anything contradicts them."""
@@ -240,7 +236,7 @@ class ClockFold:
             or len(agreeing) < MANY_SERVERS
             or not _suffices(len(agreeing), against)
             or not _suffices(out_of_time, self._valid_count)
-            or (agreed < 0 and self._begun is not None and self._begun > present + TOLERANCE)
+            or (agreed < 0 and self._begun > present + TOLERANCE)
         ):
             return None
         return ClockVerdict("wrong", float(agreed), _shown(agreeing), float(TOLERANCE), servers=len(agreeing))

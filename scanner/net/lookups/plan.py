@@ -7,7 +7,7 @@ place among those that are probed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal
@@ -165,7 +165,15 @@ class CertificateLookups:
         """Fetch issuers level by level, until the paths close or nothing leads on."""
         found: dict[str, tuple[FetchedIssuer, ...]] = {}
         for _ in range(MAX_LEVELS):
-            wanted = {child.sha256: child for child in _lacking(verdicts) if child.sha256 not in found}
+            lacking = {child.sha256: child for child in _lacking(verdicts)}
+            wanted = {sha256: child for sha256, child in lacking.items() if sha256 not in found}
+            if not wanted:  # an issuer that has expired is followed too: it is named only once its path is known
+                wanted = {
+                    above.sha256: above
+                    for sha256 in lacking
+                    for above in _parsed(found[sha256])
+                    if above.sha256 not in found and above.aia_ca_issuers and not above.self_issued
+                }
             if not wanted:
                 break
             for child in wanted.values():
@@ -330,6 +338,13 @@ def _lacking(verdicts: Verdicts) -> Iterator[Certificate]:
                     for certificate, issuer in pairwise(verdict.path):
                         if issuer.sha256 == problem.certificate and certificate.aia_ca_issuers:
                             yield certificate
+
+
+def _parsed(answers: Iterable[FetchedIssuer]) -> Iterator[Certificate]:
+    """Yield the certificates that were fetched, which were parsed before."""
+    for answer in answers:
+        for data in answer.certificates:
+            yield Certificate.parse_untrusted(data)
 
 
 def _not_helped(verdicts: Verdicts) -> Iterator[ChainVerdict]:
