@@ -201,6 +201,7 @@ _OTHER_ALERT_NAMES: Final = {
     "unsupportedcertificate": 43,
     "usercanceled": 90,
     "unrecognizedname": 112,
+    "unrecognisedname": 112,
     "peerdoesnotrecognizeandtrusttheca": 48,
     "nocertificate": 41,
     "ssl3nocertificate": 41,
@@ -256,6 +257,7 @@ _NUMBERS: Final = (
     ("errno", re.compile(r"\b(?:errno|os error|error number)\b *\]?[ :=(]*(-?\d{1,3})\b", re.I)),
     ("winsock", re.compile(r"(?<!\d)(1[0-2][01]\d{2})(?!\d)")),
     ("winsock", re.compile(r"(?<![0-9A-Fa-f])(0x2[EF][0-9A-F]{2})(?![0-9A-Fa-f])", re.I)),
+    ("mbedtls", re.compile(r"(?<!\w)-(0x[0-7][0-9A-F]{3})\b", re.I)),
     ("schannel-event", re.compile(rf"(?:{_EVENT_WORDS})[^\n]{{0,60}}?\b(368[678]\d)(?!\d)", re.I)),
     ("schannel-event", re.compile(r"(?<!\d)(368[678]\d)\b[^\n]{0,60}?\bschannel", re.I)),
 )
@@ -286,7 +288,7 @@ _NUMBER_ONLY: Final = re.compile(r"\s*\(?(-?\d{1,10}|0x[0-9A-F]{8})\)?\s*", re.I
 _SERVER_LOG: Final = re.compile(
     r"SSL_accept|SSL3_ACCEPT|while (?:SSL|TLS)? ?handshaking, client|TLS handshake error from|smtpd\[|\bAH0\d{4}\b|"
     r"\[client [\da-f.:]+|(?:imap|pop3|submission|managesieve)-login|remote client application|from client|"
-    r"TLS server: |SSL library problem: [^\n]*accept|\bslapd\[",
+    r"TLS server: |received CLIENT ALERT|SSL library problem: [^\n]*accept|\bslapd\[",
     re.I,
 )
 # What whoever wrote the text has sent itself

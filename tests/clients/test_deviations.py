@@ -108,7 +108,7 @@ CODES: Mapping[Deviant, frozenset[str]] = {
     )
 }
 # What clients say to these is compared with the prediction by the word; of the others only whether they refuse.
-SAYING = ("python", "go", "java", "gnutls")
+SAYING = ("python", "go", "java", "gnutls", "chrome", "firefox")
 #: (server, client) -> why the finding and the client differ
 DIFFERENT: Mapping[tuple[str, str], str] = {}
 
@@ -140,7 +140,9 @@ async def scanned(servers: list[DeviantServer], scratch: Path, roots: Path, **op
     asked = [question(server) for server in servers]
     inventory.write_text("host,port,address\n" + "".join(f"{one.name},{one.port},{ADDRESS}\n" for one in asked))
     config = replace(ScanConfig(), **{"connect_timeout": 2.0, "timeout": 10.0, "retries": 0, **options})
-    rows = read_inventory(str(inventory), default_protocol="tls", default_port=443, protocols=PROTOCOLS)
+    rows = read_inventory(
+        str(inventory), default_protocol=config.default_protocol, default_port=443, protocols=PROTOCOLS
+    )
     inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
     findings = await scan_rows(rows, inputs, config, seconds=120)
     return {str(finding["target"]["host"]).partition(".")[0]: finding for finding in findings}
@@ -157,7 +159,7 @@ def met(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Met]:
         findings = trio.run(functools.partial(scanned, servers, scratch, roots))
         asked = [question(server) for server in servers]
         for client in fleet.CLIENTS:
-            if client in fleet.BROWSERS or not fleet.present(client):
+            if not fleet.present(client) or not fleet.wanted(client):
                 continue
             for server in servers:
                 server.seen.clear()
@@ -166,7 +168,8 @@ def met(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Met]:
             said[client] = fleet.CLIENTS[client](asked, roots, place)
             for server in servers:
                 server.wait()
-            accepted[client] = {server.deviant.id: server.seen[-1] == "finished" for server in servers}
+            # browsers connect again where they were refused, and before they are asked to
+            accepted[client] = {server.deviant.id: "finished" in server.seen for server in servers}
         yield Met(findings, said, accepted)
 
 
@@ -179,10 +182,10 @@ def test_findings_have_exactly_these_codes(deviant: Deviant, met: Met) -> None:
     assert codes == CODES[deviant]
 
 
-@pytest.mark.parametrize("client", [client for client in fleet.CLIENTS if client not in fleet.BROWSERS])
+@pytest.mark.parametrize("client", fleet.CLIENTS)
 def test_clients_refuse_what_is_predicted(client: str, met: Met) -> None:
     if client not in met.accepted:
-        pytest.skip(f"{client} is not installed")
+        pytest.skip(f"{client} is not installed, or a browser, which are asked where {fleet.BROWSERS_SWITCH} is set")
     wrong = {}
     for name, finding in met.findings.items():
         if name.startswith("names"):
@@ -212,7 +215,8 @@ def test_java_alone_refuses_long_lists_of_ca_names(met: Met) -> None:
     for name in ("names", "names-13"):
         predicted = met.findings[name]["clients"]["java"]
         assert predicted == met.said["java"][name]
-        refusing = [client for client, took in met.accepted.items() if not took[name]]
+        libraries = {client: took for client, took in met.accepted.items() if client not in fleet.BROWSERS}
+        refusing = [client for client, took in libraries.items() if not took[name]]
         assert {client.removesuffix("-newest") for client in refusing} == {"java"}
 
 
@@ -270,3 +274,28 @@ def test_a_connection_that_was_cut_before_is_finished(times: int, tmp_path: Path
     finding = findings["cut"]
     assert [each["code"] for each in finding["diagnoses"]] == ["closed-during-handshake"]
     assert finding["endpoints"][0]["observed"]["probe"]["cut"] == times
+
+
+# --- a protocol whose clients offer no ALPN -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [0x0303, TLS13])
+def test_an_alpn_name_where_none_is_offered_is_refused_by_all_who_offer_none(version: int, tmp_path: Path) -> None:
+    roots = tmp_path / "roots.pem"
+    roots.write_text(pki.pem(ROOT))
+    deviant = Deviant("alpn", version, encrypted=alpn("imap"))
+    if version != TLS13:
+        deviant = Deviant("alpn", hello=RENEGOTIATION_INFO + alpn("imap"))
+    with serving(deviant, ADDRESS, leaf(deviant)) as server:
+        finding = trio.run(functools.partial(scanned, [server], tmp_path, roots, default_protocol="imaps"))["alpn"]
+        assert (finding["outcome"], [each["code"] for each in finding["diagnoses"]]) == ("fail", [MALFORMED])
+        for client in ("openssl", "python", "go", "java", "node", "gnutls"):
+            if not fleet.present(client):
+                continue
+            server.seen.clear()
+            place = tmp_path / client
+            place.mkdir()
+            said = fleet.CLIENTS[client]([question(server)], roots, place)["alpn"]
+            server.wait()
+            assert server.seen[-1].startswith("alert"), (client, said)
+            assert finding["clients"][client] in said or client in ("openssl", "node"), (client, said)

@@ -101,7 +101,7 @@ def conversation(
         (
             SILENT,
             {"tls12": failed(Failure.SILENT, stage=Stage.STARTTLS), "small": answered()},
-            ["tls12", "small"],
+            ["tls12", "small", "two-shares"],
         ),
         (SILENT, {"other-sni": answered(sni=UNKNOWABLE_NAME)}, ["tls12", "other-sni"]),
         (SILENT, {"other-sni": alerted(112, sni=UNKNOWABLE_NAME)}, ["tls12", "other-sni"]),
