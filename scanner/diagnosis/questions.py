@@ -366,7 +366,7 @@ def _completion(
         return None
     # it has signed nothing, or was cut before: the flight does not show that the server can go on
     if thorough or flight.negotiation.signature_scheme is None or endpoint.probe.cut:
-        return Question(FINISH, offers.MODERN, target.sni, flight, quiet=True)
+        return Question(FINISH, offers.MODERN, target.sni, flight, quiet=True, patient=True)
     return None
 
 

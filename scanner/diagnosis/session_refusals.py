@@ -55,7 +55,7 @@ _HELLO: Final = RefusalMeaning(
 )
 _LISTED: Final = RefusalMeaning(
     "client-blocklisted",
-    "it takes the address of this machine from a list of senders of spam",
+    "it finds the address of this machine in a list of senders of spam",
     "Scan from an address that is not on such lists, or allow this one at the server",
 )
 _ERRORS: Final = RefusalMeaning(

@@ -1,7 +1,6 @@
 """What each client says to a flight that came whole and contains what its hello did not allow (``rules.deviations``).
 
-The words are of OpenSSL 3, Go 1.26, Java 17 and GnuTLS 3.7, as they were seen; of Chrome by the source of BoringSSL, whose
-errors in a handshake are ERR_SSL_PROTOCOL_ERROR, but for those that it names. What Firefox says is known where NSS has one word.
+The words are of OpenSSL 3, Go 1.26, Java 17, GnuTLS 3.7, Chromium 156 and Firefox 153, as they were seen.
 """
 
 from __future__ import annotations
@@ -31,6 +30,8 @@ _BELONGS: Final = {
     "EncryptedExtensions": frozenset({0, 1, 10, 16, 42}),
     "Certificate": frozenset({5}),
 }
+# ... and Firefox tells what it offers and does not expect there from what it does not offer
+_FIREFOX_KNOWS: Final = frozenset({5, 13, 18, 27, 28, 34, 44, 45})
 _OF_TLS12_ALONE: Final = frozenset({10, 11, 16, 22, 23, 35, 0xFF01})
 
 
@@ -61,7 +62,12 @@ def _extension(evidence: Mapping[str, Any]) -> Texts:
     belongs = code in _BELONGS.get(message, ()) and not (
         modern and message == "ServerHello" and code in _OF_TLS12_ALONE
     )
-    texts: dict[str, str] = {"chrome": _CHROME, "gnutls": "An illegal TLS extension was received."}
+    known = modern and code in _FIREFOX_KNOWS
+    texts: dict[str, str] = {
+        "chrome": _CHROME,
+        "firefox": f"SSL_ERROR_{'EXTENSION_DISALLOWED_FOR_VERSION' if known else 'RX_UNEXPECTED_EXTENSION'}",
+        "gnutls": "An illegal TLS extension was received.",
+    }
     if code not in OPENSSL_4_KNOWS:  # the present versions of those that stand on OpenSSL differ
         texts |= library_texts("unsolicited extension") if belongs else library_texts("bad extension")
     if message in ("ServerHello", "HelloRetryRequest"):
@@ -91,18 +97,21 @@ _OF_KIND: Final[Mapping[str, Texts]] = {
         "go": "tls: initial handshake had non-empty renegotiation extension",
         "java": f"{_SSL}SSLHandshakeException: Invalid renegotiation_info in ServerHello: not empty renegotiated_connection",
         "chrome": _CHROME,
+        "firefox": "SSL_ERROR_RX_MALFORMED_SERVER_HELLO",
         "gnutls": "Safe renegotiation failed.",
     },
     # those that send no ALPN may get none back
     "alpn": {
         "curl": "(35) TLS connect error: SSL routines::bad extension",
         "chrome": _CHROME,
+        "firefox": "SSL_ERROR_NEXT_PROTOCOL_DATA_INVALID",
     },
     "no-key-exchange": {
         **library_texts("unexpected message"),
         "go": "tls: missing ServerKeyExchange message",
         "java": f"{_SSL}SSLException: No ECDHE credentials negotiated for client key exchange",
         "chrome": _CHROME,
+        "firefox": "SSL_ERROR_RX_UNEXPECTED_HELLO_DONE",
         "gnutls": "An unexpected TLS handshake packet was received.",
     },
 }
@@ -155,6 +164,8 @@ def oversized_texts(evidence: Mapping[str, Any], target: Target) -> Texts:
         **library_texts("excessive message size"),
         "java": f"{_SSL}SSLProtocolException: The size of the handshake message ({size}) exceeds the maximum allowed size (32768)",
         "chrome": _CHROME,
+        "firefox": "SSL_ERROR_RX_MALFORMED_HANDSHAKE",
+        "gnutls": "The handshake data size is too large.",
     }
     if evidence.get("message") == "CertificateRequest":
         texts["go"] = f"tls: handshake message of length {size} bytes exceeds maximum of 65536 bytes"

@@ -71,10 +71,11 @@ def test_what_everybody_refuses(deviation: Deviation) -> None:
     ("message", "code", "old", "clients"),
     [
         ("ServerHello", 1, True, ["Chrome", "Firefox", "GnuTLS", "Java", "OpenSSL"]),
-        ("ServerHello", 13, True, ["Chrome", "Firefox", "GnuTLS", "Java", "OpenSSL"]),
+        ("ServerHello", 13, True, ["Chrome", "GnuTLS", "Java", "OpenSSL"]),
+        ("ServerHello", 28, True, ["Chrome"]),
         ("ServerHello", 15, True, ["Chrome", "Firefox", "GnuTLS"]),
         ("ServerHello", 22, True, ["Chrome", "Firefox"]),
-        ("ServerHello", 27, True, ["Chrome", "Firefox", "GnuTLS", "OpenSSL"]),
+        ("ServerHello", 27, True, ["Chrome", "GnuTLS", "OpenSSL"]),
         ("ServerHello", 13172, True, ["Chrome", "Firefox", "OpenSSL"]),
         ("ServerHello", 0x1234, True, ["Chrome", "Firefox"]),
         ("ServerHello", 23, False, ["Chrome", "Firefox", "GnuTLS", "Go", "OpenSSL"]),
@@ -82,6 +83,7 @@ def test_what_everybody_refuses(deviation: Deviation) -> None:
         ("EncryptedExtensions", 1, False, ["Chrome", "Firefox", "GnuTLS", "Java", "OpenSSL"]),
         ("EncryptedExtensions", 42, False, ["Chrome", "Firefox", "GnuTLS", "Go", "OpenSSL"]),
         ("EncryptedExtensions", 57, False, ["Chrome", "Firefox", "Go"]),
+        ("EncryptedExtensions", 28, False, ["Chrome"]),
         ("EncryptedExtensions", 11, False, ["Chrome", "Firefox", "GnuTLS", "OpenSSL"]),
         ("Certificate", 0x1234, False, ["Chrome", "Firefox", "GnuTLS"]),
     ],
@@ -127,7 +129,7 @@ def test_an_alpn_name_that_was_not_offered() -> None:
     assert codes(diagnosis) == [MALFORMED]
     assert "ALPN protocol 'spdy/3'" in diagnosis.diagnoses[0]["summary"]
     # whether clients that offer none would be sent one is not known
-    assert set(diagnosis.clients) == {"curl", "chrome"}
+    assert set(diagnosis.clients) == {"curl", "chrome", "firefox"}
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,15 @@ def test_failures_of_the_opening_have_their_codes(failure: Failure, code: str) -
 @pytest.mark.parametrize(
     ("protocol", "facts", "expected"),
     [
-        ("smtp", {"awaited": "greeting"}, "sends no greeting (smtp) within 10.5 s, which is what --timeout allows"),
+        (
+            "smtp",
+            {"awaited": "greeting"},
+            "sends no greeting (smtp) within 10.5 s, the share of --timeout for a first answer",
+        ),
         (
             "smtp",
             {"awaited": "EHLO", "bytes_received": 40, "first_bytes": b"220 mx"},
-            "does not answer EHLO (smtp) within 10.5 s, which is what --timeout allows",
+            "does not answer EHLO (smtp) within 10.5 s, the share of --timeout for a first answer",
         ),
         ("imap", {"awaited": "STARTTLS", "bytes_received": 90}, "does not answer STARTTLS (imap) within 10.5 s"),
         ("smtp", {"awaited": "greeting", "bytes_received": 9}, "sends 9 bytes, which are no whole greeting (smtp)"),
