@@ -49,6 +49,7 @@ schema: $(DEV) ## write again what is made from the code and the catalogue: JSON
 	$(BIN)/python -m scripts.build_causes
 	$(BIN)/python -m scripts.build_docs
 	$(BIN)/python -m scripts.build_cli
+	$(BIN)/python -m scripts.build_manual
 	$(BIN)/python -m scripts.build_matrix
 
 lock: python ## resolve the dependencies again and write both lock files

@@ -15,19 +15,24 @@ from scripts.generated import write_or_check
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 
-HEAD = """# The command line
+# Exit status of every command.
+STATUSES = {
+    0: "done",
+    1: "done, and a target, or a row, is one that `--fail-on` names",
+    2: "the command, its files or its output cannot be used (a full disk too), or a webhook failed; one line on standard error says why",
+    3: "interrupted (Ctrl-C, SIGTERM, SIGHUP, no reader of the output or no network any more); what was done is kept, see `scan --resume`",
+    70: "a fault of tlsweep itself; the lines on standard error are worth a report",
+}
+TABLE = "".join(f"| {status} | {meaning} |\n" for status, meaning in STATUSES.items())
+HEAD = f"""# The command line
 
-This page is made from the commands' own `--help` by `scripts/build_cli.py`.
+This page is made from the commands' own `--help` by `scripts/build_cli.py`; so are the manual pages in `contrib/man/`.
 
 `tlsweep` and `python -m scanner` are the same command. Exit status of every command:
 
 | status | meaning |
 | --- | --- |
-| 0 | done |
-| 1 | done, and a target, or a row, is one that `--fail-on` names |
-| 2 | the command, its files or its output cannot be used (a full disk too), or a webhook failed; one line on standard error says why |
-| 3 | interrupted (Ctrl-C, SIGTERM, SIGHUP, no reader of the output or no network any more); what was done is kept, see `scan --resume` |
-
+{TABLE}
 An existing output is never overwritten without `--force`, and nothing is touched before everything else was found in order.
 """
 # Wide enough that an option and its explanation share a line.

@@ -29,7 +29,7 @@ PAGES: Final = sorted(
 # Options of other programs in the pages
 FOREIGN: Final = frozenset({"--require-hashes", "--hypothesis-profile", "--strict", "--help", "--version", "--lang"}) | {
     "--seconds", "--case",
-    "--no-report", "--report",
+    "--no-report", "--report", "--wheel-dir", "--rm", "--userns", "--user", "--read-only", "--tmpfs", "--cap-drop", "--time", "--network",
     "--no-deps", "--system", "--home-dir", "--shell", "--now", "--collector", "--query", "--use", "--source", "--parquet",
 }  # fmt: skip
 

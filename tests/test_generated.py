@@ -13,7 +13,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.mark.parametrize(
     "script",
-    ["build_schema.py", "build_catalogue.py", "build_causes.py", "build_docs.py", "build_cli.py", "build_matrix.py"],
+    [
+        "build_schema.py",
+        "build_catalogue.py",
+        "build_causes.py",
+        "build_docs.py",
+        "build_cli.py",
+        "build_manual.py",
+        "build_matrix.py",
+    ],
 )
 def test_generated_file_is_current(script: str) -> None:
     done = subprocess.run(

@@ -12,6 +12,7 @@ from typing import Final, TextIO, cast
 
 import click
 
+from scanner.cli.completion import VARIABLE
 from scanner.errors import UsageProblem, reported_error
 from scanner.language import LANGUAGES, locale_language, set_language
 from scanner.process import signals
@@ -119,8 +120,13 @@ def _main(argv: Sequence[str] | None) -> int:
         return _report(error.format_message(), USAGE_ERROR)
     except (click.Abort, KeyboardInterrupt):
         return _report("interrupted", INTERRUPTED)
-    except (BrokenPipeError, SystemExit):
-        # the reader of our standard output has gone (click raises SystemExit), so there is nobody to report to
+    except SystemExit as stop:
+        if VARIABLE in os.environ:  # click has printed completions for a shell
+            return stop.code if isinstance(stop.code, int) else 0
+        _discard_output()  # as click ends the process where the reader of our standard output has gone
+        return INTERRUPTED
+    except BrokenPipeError:
+        # the reader of our standard output has gone, so there is nobody to report to
         _discard_output()
         return INTERRUPTED
     except OSError as error:

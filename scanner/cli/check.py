@@ -10,6 +10,7 @@ import orjson
 
 from scanner.cli import language_option, standard_output
 from scanner.cli import options as opt
+from scanner.cli.completion import FILE_NAME
 from scanner.errors import UsageProblem
 from scanner.model.findings import Finding
 
@@ -18,7 +19,10 @@ from scanner.model.findings import Finding
 @click.argument("targets", nargs=-1, metavar="HOST[:PORT]...")
 @click.option("--json", "as_json", is_flag=True, help="Print findings, one JSON object a line.")
 @click.option(
-    "--chain", metavar="FILE", help="Judge certificate files (PEM, DER, PKCS #7) before they are deployed; no network."
+    "--chain",
+    type=FILE_NAME,
+    metavar="FILE",
+    help="Judge certificate files (PEM, DER, PKCS #7) before they are deployed; no network.",
 )
 @click.option("--host", metavar="NAME", help="With --chain: the name that the certificate is for.")
 @opt.fail_on_option

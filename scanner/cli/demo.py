@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from scanner.cli import INTERRUPTED, language_option
+from scanner.cli.completion import FILE_NAME
 from scanner.process import signals
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("directory", required=False, metavar="[DIR]")
+@click.argument("directory", required=False, type=FILE_NAME, metavar="[DIR]")
 @click.option(
     "--serve", is_flag=True, help="Keep the servers up after the scan, for curl or a browser; Ctrl-C ends it."
 )

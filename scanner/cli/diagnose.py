@@ -10,18 +10,20 @@ import click
 
 from scanner.cli import INTERRUPTED, language_option
 from scanner.cli import options as opt
+from scanner.cli.completion import FILE_NAME
 from scanner.cli.output_paths import refuse_overwriting
 from scanner.language import current_language
 from scanner.text import quoted
 
 
 @click.command(no_args_is_help=True)
-@click.argument("findings", nargs=-1, required=True)
+@click.argument("findings", nargs=-1, required=True, type=FILE_NAME)
 @opt.output_option
 @opt.force_option
 @click.option(
     "--certificates",
     multiple=True,
+    type=FILE_NAME,
     metavar="FILE",
     help="What --certificates of a scan wrote, where FINDINGS were taken out of a larger file; repeatable.",
 )

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import click
 
 from scanner.cli import standard_output
+from scanner.cli.completion import FILE_NAME
 from scanner.cli.options import format_option
 from scanner.errors import UsageProblem
 
 
 @click.command(no_args_is_help=True)
-@click.argument("findings", nargs=-1, required=True, metavar="OLD NEW...")
+@click.argument("findings", nargs=-1, required=True, type=FILE_NAME, metavar="OLD NEW...")
 @format_option("How to print it.")
 @click.option(
     "--fail-on",

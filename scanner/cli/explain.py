@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from scanner.cli import USAGE_ERROR, language_option, standard_output
+from scanner.cli.completion import causes_and_codes, words
 from scanner.errors import UsageProblem
 from scanner.language import current_language
 
@@ -26,7 +27,7 @@ class _TakesPasted(click.Command):
 
 
 @click.command(cls=_TakesPasted, no_args_is_help=True)
-@click.argument("text", nargs=-1, required=True, metavar="WORD|ERROR TEXT")
+@click.argument("text", nargs=-1, required=True, metavar="WORD|ERROR TEXT", shell_complete=words(causes_and_codes))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @language_option
 def explain(text: tuple[str, ...], as_json: bool) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from scanner.cli import standard_output
+from scanner.cli.completion import FILE_NAME
 
 
 @click.command(no_args_is_help=True)
-@click.argument("findings", nargs=-1, required=True)
+@click.argument("findings", nargs=-1, required=True, type=FILE_NAME)
 @click.option("--to", "url", required=True, metavar="URL", help="duckdb:FILE, parquet:DIR or postgresql://...")
 def load(findings: tuple[str, ...], url: str) -> None:
     """Load files of FINDINGS ('-' is standard input) into a warehouse: tables runs, findings, diagnoses, endpoints,

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from scanner.cli.completion import FILE_NAME, fail_on_words, words
 from scanner.errors import UsageProblem
 from scanner.text import printable, quoted, shorten
 
@@ -79,13 +80,13 @@ NETWORK_OPTIONS: Final = (
         help="Port of rows that name none. Default: the protocol's.",
     ),
     click.option("--enumerate", is_flag=True, help="Find all versions and suites that each server accepts."),
-    click.option("--exclude", type=click.Path(), metavar="FILE", help="Names and networks never to be contacted."),
+    click.option("--exclude", type=FILE_NAME, metavar="FILE", help="Names and networks never to be contacted."),
     click.option(
-        "--client-cert", type=click.Path(), metavar="FILE",
+        "--client-cert", type=FILE_NAME, metavar="FILE",
         help="Certificate (PEM, with its chain) to show to servers that ask for one.",
     ),
     click.option(
-        "--client-key", type=click.Path(), metavar="FILE",
+        "--client-key", type=FILE_NAME, metavar="FILE",
         help="Its private key (PEM). Default: in the file of --client-cert.",
     ),
     click.option(
@@ -96,11 +97,11 @@ NETWORK_OPTIONS: Final = (
 
 JUDGING_OPTIONS: Final = (
     click.option(
-        "--trust-store", multiple=True, metavar="system|mozilla|FILE",
+        "--trust-store", multiple=True, type=FILE_NAME, metavar="system|mozilla|FILE",
         help="Trust anchors; repeatable. Default: mozilla.",
     ),
     click.option(
-        "--public-roots", type=click.Path(), metavar="FILE",
+        "--public-roots", type=FILE_NAME, metavar="FILE",
         help="Further anchors to be held to the rules of public CAs.",
     ),
     click.option(
@@ -109,11 +110,11 @@ JUDGING_OPTIONS: Final = (
     ),
     click.option("--at", metavar="TIME", help="Judge validity at this moment (RFC 3339, or seconds since 1970)."),
     click.option(
-        "--private-ca", multiple=True, type=click.Path(), metavar="FILE",
+        "--private-ca", multiple=True, type=FILE_NAME, metavar="FILE",
         help="CA certificates of your own that are no interception, trusted or not; repeatable.",
     ),
     click.option(
-        "--ct-logs", type=click.Path(), metavar="FILE",
+        "--ct-logs", type=FILE_NAME, metavar="FILE",
         help="Certificate Transparency log list (JSON, version 3). Default: the one shipped.",
     ),
     click.option(
@@ -125,7 +126,7 @@ JUDGING_OPTIONS: Final = (
 # What is fetched about certificates beside what servers send, and kept.
 FETCHING_OPTIONS: Final = (
     click.option(
-        "--earlier", type=click.Path(), metavar="FINDINGS",
+        "--earlier", type=FILE_NAME, metavar="FINDINGS",
         help="Findings of an earlier run, or of one elsewhere: warns where it saw a publicly trusted certificate and this "
         "run sees an untrusted one.",
     ),
@@ -134,7 +135,7 @@ FETCHING_OPTIONS: Final = (
         help="Follow URLs inside certificates to private and loopback addresses too.",
     ),
     click.option(
-        "--cache", type=click.Path(), metavar="DIR",
+        "--cache", type=FILE_NAME, metavar="DIR",
         help="Keep fetched issuers, OCSP responses and CRLs here between runs. Default: tlsweep in the user's cache directory.",
     ),
     click.option("--no-cache", is_flag=True, help="Keep nothing that was fetched, and use nothing that was kept."),
@@ -217,6 +218,7 @@ def _of_kind(option: click.Option, value: Any) -> Any:
 output_option = click.option(
     "-o",
     "--output",
+    type=FILE_NAME,
     metavar="FILE",
     help="Findings, one JSON object a line; '-' or absent: standard output; .gz and .zst compress.",
 )
@@ -224,12 +226,13 @@ force_option = click.option("--force", is_flag=True, help="Overwrite an output t
 fail_on_option = click.option(
     "--fail-on",
     metavar="WORD,...",
+    shell_complete=words(fail_on_words, comma=True),
     help="Exit with 1 when a target has an error of one of these causes or codes. 'any' is every target that fails or was not "
     "fully judged (its finding has 'error'), 'warning' every one with a warning, 'invalid' every row that cannot be used.",
 )
 config_option = click.option(
     "--config",
-    type=click.Path(),
+    type=FILE_NAME,
     metavar="FILE.toml",
     is_eager=True,
     expose_value=False,

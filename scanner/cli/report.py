@@ -7,18 +7,19 @@ from contextlib import ExitStack
 
 import click
 
+from scanner.cli.completion import FILE_NAME
 from scanner.cli.options import force_option
 from scanner.cli.output_paths import refuse_overwriting
 
 
 @click.command(no_args_is_help=True)
-@click.argument("findings", nargs=-1, required=True)
+@click.argument("findings", nargs=-1, required=True, type=FILE_NAME)
 @click.option(
-    "--since", multiple=True, metavar="OLD",
+    "--since", multiple=True, type=FILE_NAME, metavar="OLD",
     help="Findings of an earlier run: what changed since the latest of them, and the trend over all; repeatable.",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", metavar="FILE", default="report.html", show_default=True,
+    "-o", "--output", type=FILE_NAME, metavar="FILE", default="report.html", show_default=True,
     help="The page; '-' is standard output.",
 )  # fmt: skip
 @click.option(

@@ -10,6 +10,7 @@ import click
 
 from scanner.cli import INTERRUPTED, language_option
 from scanner.cli import options as opt
+from scanner.cli.completion import FILE_NAME
 from scanner.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(no_args_is_help=True)
-@click.argument("inventory")
+@click.argument("inventory", type=FILE_NAME)
 @opt.output_option
 @opt.force_option
 @click.option(
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Go on with an output that an earlier run left: rows that have a finding are not probed again.",
 )
-@click.option("--certificates", metavar="FILE", help="Each distinct certificate once, with its DER.")
+@click.option("--certificates", type=FILE_NAME, metavar="FILE", help="Each distinct certificate once, with its DER.")
 @opt.fail_on_option
 @click.option(
     "--workers",

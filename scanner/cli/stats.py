@@ -7,6 +7,7 @@ from typing import Any, Literal
 import click
 
 from scanner.cli import language_option, standard_output
+from scanner.cli.completion import FILE_NAME
 from scanner.cli.options import format_option
 
 
@@ -21,7 +22,7 @@ class _Workers(click.IntRange):
 
 
 @click.command(no_args_is_help=True)
-@click.argument("findings", nargs=-1, required=True)
+@click.argument("findings", nargs=-1, required=True, type=FILE_NAME)
 @click.option("--by", multiple=True, metavar="COLUMN", help="Counts for each value of a column; repeatable.")
 @format_option("How to print them.")
 @click.option(

@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 from scanner.text import printable, shorten
 
 # What to say if there are no charts; the page has its tables without them.
-MISSING: Final = "charts are left out, their tables are there: pip install 'tlsweep[report]' draws them"
+MISSING: Final = "charts are left out, their tables are there: pip install vl-convert-python draws them"
 FORBIDDEN: Final = (
     "charts are left out, their tables are there: this system forbids memory that is written and then executed"
     " (MemoryDenyWriteExecute= of systemd, execmem of SELinux), and the drawing library would be killed without it"

@@ -50,6 +50,12 @@ def parse_fail_on(text: str | None) -> frozenset[str]:
     return words
 
 
+def known_words() -> frozenset[str]:
+    """Return every word that ``parse_fail_on`` takes."""
+    judged = [code for code in CODES.values() if code.judged]
+    return WORDS | {code.code for code in judged} | {code.cause for code in judged}
+
+
 def words_of(finding: Mapping[str, Any]) -> set[str]:
     """Return the words that the finding matches: causes and codes of its errors, and those of ``WORDS``."""
     outcome, diagnoses = finding["outcome"], finding["diagnoses"]

@@ -15,6 +15,7 @@ from scanner.trust.policy_rules import is_demanding, policy_problem
 from scanner.trust.stores import TrustStore
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
+from scanner.x509.name_constraints import EVERYBODY
 
 # The kinds of path, best first: to an anchor through what was sent; to an anchor through what was not; to some other
 # root, or to an anchor that did not sign it; to where a limit ended the search; to a certificate whose issuer is not
@@ -22,6 +23,10 @@ from scanner.x509.certificate import Certificate
 CLOSED, COMPLETED, ROOT, LIMIT, UNKNOWN = range(5)
 # Links with these were only followed for want of better ones: the anchor above them vouches for nothing.
 _BROKEN_STEPS: Final = frozenset({"bad-signature", "unsupported-algorithm", "issuer-unknown"})
+# Of an anchor Java asks that it can be read, knows its key, is a CA and may sign, and nothing else.
+JAVA_ASKS_OF_ANCHORS: Final = frozenset(
+    {"malformed-certificate", "unsupported-algorithm", "issuer-not-a-ca", "wrong-key-usage"}
+)
 # Clients whose refusal alone is a warning (docs/causes.md)
 _NOT_MAINSTREAM: Final = frozenset({"gnutls"})
 
@@ -45,12 +50,29 @@ class CheckedPath(Struct):
         """Whether it leads to an anchor through what was sent, without problems."""
         return self.kind == CLOSED and not self.problems
 
+    def concerns(self, client: str) -> bool:
+        """Return whether a client refuses this path."""
+        return self.kind != CLOSED or any(
+            client in problem.evidence.get("refused_by", EVERYBODY)
+            and not (client == "java" and self._java_passes_over(problem))
+            for problem in (*self.problems, *self.notices)
+        )
+
+    def _java_passes_over(self, problem: Problem) -> bool:
+        """Return whether Java does not look for this: most of what an anchor is, and the purposes of CAs."""
+        breaking = problem.evidence.get("authority", problem.certificate)
+        if problem.code == "not-for-server-auth":
+            return problem.certificate != self.certificates[0].sha256
+        of_anchor = self.anchor is not None and breaking == self.anchor.sha256
+        return of_anchor and problem.code not in JAVA_ASKS_OF_ANCHORS
+
     @property
-    def rank(self) -> tuple[int, int, int]:
+    def rank(self) -> tuple[int, int, int, int]:
         """Sort key; the smallest is the best path."""
         # Of paths to an unknown issuer the longest says most, of all others the shortest.
         length = len(self.certificates)
-        return self.kind, len(self.problems), -length if self.kind == UNKNOWN else length
+        refusing = {client for problem in self.problems for client in problem.evidence.get("refused_by", EVERYBODY)}
+        return self.kind, len(refusing), len(self.problems), -length if self.kind == UNKNOWN else length
 
 
 def check_path(

@@ -25,6 +25,7 @@ from scanner.trust.path_check import (
 from scanner.trust.paths import ChainContext, IssuerPath, Link, PathBuilder
 from scanner.trust.policy_rules import is_demanding, steps_to_check
 from scanner.trust.step_budget import TooCostly
+from scanner.trust.unbacktracked import FirstPath, first_paths, for_each_client, not_found_by_all
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
 
@@ -52,6 +53,7 @@ class PathSearch:
         self.exhausted = False
         self._checked: dict[int, list[CheckedPath]] = {}
         self._rest: dict[int, Iterator[CheckedPath]] = {}
+        self._first: dict[int, dict[str, FirstPath]] = {}
 
     def best(self, context: ChainContext) -> CheckedPath:
         """Return the first valid path through anchors and what was sent, else the best failing one."""
@@ -76,6 +78,31 @@ class PathSearch:
         except TooCostly:
             return CheckedPath(LIMIT, (leaf,), [self.too_costly()], {}, None)
         return best
+
+    def best_for_each_client(self, context: ChainContext, best: CheckedPath) -> CheckedPath:
+        """Return ``best``, a path to an anchor, without its problems for clients that find another one that they accept."""
+        try:
+            checked = list(self.paths(context))
+            if len(checked) < 2:
+                return best
+            return for_each_client(best, checked, self.first_paths(context))
+        except TooCostly:
+            return best  # the others were not looked at
+
+    def first_paths(self, context: ChainContext) -> dict[str, FirstPath]:
+        """Return the paths of clients that do not turn back. Raises ``TooCostly``."""
+        known = self._first.get(id(context))
+        if known is None:
+            checked = list(self.paths(context))
+            known = self._first[id(context)] = first_paths(self.leaf, context, checked, self._builder, self._at)
+        return known
+
+    def not_found_by_all(
+        self, bests: Iterable[tuple[ChainContext, CheckedPath]], sent: Sequence[Certificate | None]
+    ) -> Problem | None:
+        """Return ``path-not-found-by-all`` for the best paths of stores that have one. Raises ``TooCostly``."""
+        stores = [(best, list(self.paths(context)), self.first_paths(context)) for context, best in bests]
+        return not_found_by_all(stores, sent)
 
     def best_completion(self, context: ChainContext, failing: CheckedPath) -> CheckedPath:
         """Return a path to an anchor through certificates that were not sent, or ``failing``.

@@ -44,6 +44,7 @@ _LONGEST_LIST: Final = 512
 # Chrome keeps numbers of certificates in a byte, Java in 31 bits.
 _CHROME_MOST: Final = 0xFF
 _JAVA_MOST: Final = 0x7FFFFFFF
+_MAPS_ANY: Final = "it maps a policy from or to anyPolicy"
 _DOTTED: Final = "2.5.29.32"
 _NO_CONSTRAINTS: Final = PolicyConstraints()
 _EVERY_POLICY: Final[tuple[bytes, ...]] = (ANY_POLICY,)
@@ -80,6 +81,12 @@ def policy_problem(path: Sequence[Certificate]) -> Problem | None:
     broken = first_without_policy(below)
     if broken is not None:
         return _unsatisfied(*broken, _PROCESSING)
+    # Chrome looks at mappings even where no policy is left that they could map.
+    for certificate in below[1:]:
+        if any(
+            ANY_POLICY in pair for pair in _read(certificate, POLICY_MAPPINGS, policy_mappings_untrusted, _NO_MAPPINGS)
+        ):
+            return _unsatisfied(certificate, _MAPS_ANY, ("chrome",))
     demands = _demands_of(anchor)
     if demands is not None and (broken := first_without_policy(below, demands)) is not None:
         return _unsatisfied(*broken, ("chrome",))
@@ -156,8 +163,8 @@ def first_without_policy(
         if is_leaf:
             break
         mappings = _read(certificate, POLICY_MAPPINGS, policy_mappings_untrusted, _NO_MAPPINGS)
-        if any(ANY_POLICY in pair for pair in mappings):
-            return certificate, "it maps a policy from or to anyPolicy"
+        if expected and mapping > 0 and any(ANY_POLICY in pair for pair in mappings):
+            return certificate, _MAPS_ANY
         expected = _mapped(expected, mappings, allowed=mapping > 0)
         if not certificate.self_issued:
             explicit, mapping, inhibit_any = max(0, explicit - 1), max(0, mapping - 1), max(0, inhibit_any - 1)

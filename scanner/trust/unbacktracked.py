@@ -16,17 +16,21 @@ How each chooses, by its source and seen with the versions that ``docs/clients.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
+
+from msgspec import Struct
 
 from scanner.trust.link_problems import key_identifiers_match, not_verified
 from scanner.trust.path_check import CheckedPath
 from scanner.trust.paths import MAX_DEPTH, ChainContext, PathBuilder
 from scanner.trust.verdicts import Problem
 from scanner.x509.certificate import Certificate
+from scanner.x509.name_constraints import EVERYBODY
 
 _OPENSSL_CLIENTS: Final = ("openssl", "curl", "python")
+_TURNING_BACK: Final = ("go", "java", "chrome", "firefox")
 _Path = tuple[Certificate, ...]
 
 
@@ -71,38 +75,75 @@ def gnutls_path(leaf: Certificate, context: ChainContext, builder: PathBuilder) 
     return tuple(path) if anchor is None else (*path, anchor)
 
 
-def not_found_by_all(
-    leaf: Certificate,
-    contexts: Iterable[ChainContext],
-    checked_paths: Callable[[ChainContext], Iterable[CheckedPath]],
-    builder: PathBuilder,
-    sent: Sequence[Certificate | None],
-    at: float,
-) -> Problem | None:
-    """Return ``path-not-found-by-all`` if OpenSSL or GnuTLS end at another path than a valid one, in every store.
+class FirstPath(Struct, frozen=True):
+    """The path that a client takes, and what stops it there; empty if it accepts that one."""
 
-    ``contexts`` are of the stores that have a valid path, ``checked_paths`` returns all paths in one of them. May raise
-    ``TooCostly``.
+    certificates: tuple[Certificate, ...]
+    problems: tuple[Problem, ...]
+
+
+def first_paths(
+    leaf: Certificate, context: ChainContext, checked: Sequence[CheckedPath], builder: PathBuilder, at: float
+) -> dict[str, FirstPath]:
+    """Return the paths that OpenSSL and GnuTLS take; ``checked`` are all paths. May raise ``TooCostly``."""
+    found = {
+        "openssl": openssl_path(leaf, context, builder, at),
+        "gnutls": gnutls_path(leaf, context, builder),
+    }
+    return {
+        client: FirstPath(path, _problems_for(client, path, checked, context, builder))
+        for client, path in found.items()
+    }
+
+
+def for_each_client(best: CheckedPath, checked: Sequence[CheckedPath], first: Mapping[str, FirstPath]) -> CheckedPath:
+    """Return ``best`` without its problems for clients that accept the chain by another path, which they find."""
+    accepting = {client for client in _TURNING_BACK if not all(path.concerns(client) for path in checked)}
+    for client, taken in first.items():
+        if not taken.problems:
+            accepting.update(_OPENSSL_CLIENTS if client == "openssl" else (client,))
+    if not any(best.concerns(client) for client in accepting):
+        return best
+    problems, notices = ([_left(item, accepting) for item in items] for items in (best.problems, best.notices))
+    return CheckedPath(
+        best.kind,
+        best.certificates,
+        [item for item in problems if item is not None],
+        best.completed,
+        best.anchor,
+        notices=tuple([item for item in notices if item is not None]),
+    )
+
+
+def not_found_by_all(
+    stores: Sequence[tuple[CheckedPath, Sequence[CheckedPath], Mapping[str, FirstPath]]],
+    sent: Sequence[Certificate | None],
+) -> Problem | None:
+    """Return ``path-not-found-by-all`` if OpenSSL or GnuTLS end at another path than one that they accept, in every store.
+
+    ``stores`` has, of each, the best path, all of them, and what ``first_paths`` returned.
     """
-    refusing: dict[str, tuple[_Path, Sequence[Problem]]] = {}
+    refusing: dict[str, FirstPath] = {}
     valid: list[_Path] = []
-    for place, context in enumerate(contexts):
-        checked = list(checked_paths(context))
-        valid += [path.certificates for path in checked if path.is_valid]
-        for client, path in (
-            ("openssl", openssl_path(leaf, context, builder, at)),
-            ("gnutls", gnutls_path(leaf, context, builder)),
-        ):
-            problems = _problems_for(client, path, checked, context, builder)
-            if not problems:
-                refusing.pop(client, None)
-            elif place == 0 or client in refusing:
-                refusing[client] = path, problems
+    for client in ("openssl", "gnutls"):
+        # where the best path is one that it refuses, that is said already
+        taken = [first[client] for best, _, first in stores if not best.concerns(client)]
+        if taken and all(path.problems for path in taken):
+            refusing[client] = taken[0]
+            valid += [path.certificates for _, checked, _ in stores for path in checked if not path.concerns(client)]
     if not refusing:
         return None
-    path, problems = refusing.get("openssl") or refusing["gnutls"]
+    path = refusing.get("openssl") or refusing["gnutls"]
     clients = [*(_OPENSSL_CLIENTS if "openssl" in refusing else ()), *(("gnutls",) if "gnutls" in refusing else ())]
-    return _problem(path, problems, valid, sent, clients)
+    return _problem(path.certificates, path.problems, valid, sent, clients)
+
+
+def _left(problem: Problem, accepting: Collection[str]) -> Problem | None:
+    """Return a problem without these clients; ``None`` if nobody else minds it."""
+    clients = [client for client in problem.evidence.get("refused_by", EVERYBODY) if client not in accepting]
+    if not clients:
+        return None
+    return Problem(problem.code, problem.certificate, {**problem.evidence, "refused_by": clients})
 
 
 def _ends(path: Sequence[Certificate], context: ChainContext) -> bool:
@@ -155,22 +196,22 @@ def _looks_self_signed(certificate: Certificate, builder: PathBuilder) -> bool:
 
 def _problems_for(
     client: str, path: _Path, checked: Iterable[CheckedPath], context: ChainContext, builder: PathBuilder
-) -> Sequence[Problem]:
+) -> tuple[Problem, ...]:
     """Return what stops a client on the path that it built; empty if it accepts that one."""
     for candidate in checked:
         if candidate.certificates == path and candidate.anchor is not None:
             problems = (*candidate.problems, *candidate.notices)
-            return [problem for problem in problems if client in problem.evidence.get("refused_by", (client,))]
+            return tuple([item for item in problems if client in item.evidence.get("refused_by", EVERYBODY)])
     for child, issuer in pairwise(path):
         builder.budget.charge_signature(child, issuer)
         if (verified := builder.signed_by(child, issuer)) is not True:
-            return [not_verified(child, issuer, verified)]
+            return (not_verified(child, issuer, verified),)
     last = path[-1]
     if last in context.store:
-        return []  # a path of its own that was not looked at
+        return ()  # a path of its own that was not looked at
     if last.self_issued:
-        return [Problem("untrusted-root", last.sha256, {"root_sent": True})]
-    return [Problem("issuer-unknown", last.sha256, {"subject": last.subject, "issuer": last.issuer})]
+        return (Problem("untrusted-root", last.sha256, {"root_sent": True}),)
+    return (Problem("issuer-unknown", last.sha256, {"subject": last.subject, "issuer": last.issuer}),)
 
 
 def _problem(

@@ -40,7 +40,6 @@ from scanner.trust.paths import MAX_SENT, ChainContext, PathBuilder, chain_conte
 from scanner.trust.sent_chain import sent_chain_problems
 from scanner.trust.step_budget import TooCostly
 from scanner.trust.stores import TrustStore
-from scanner.trust.unbacktracked import not_found_by_all
 from scanner.trust.untrusted_issuer import OwnAuthorities
 from scanner.trust.verdicts import ChainVerdict, Problem, StoreVerdict
 from scanner.x509.certificate import Certificate, CertificateError
@@ -253,6 +252,8 @@ class ChainVerifier:
         for context in search.contexts:
             store = context.store
             path = search.best(context)
+            if path.kind == CLOSED and path.problems:
+                path = search.best_for_each_client(context, path)
             if path.kind != CLOSED or path.problems:
                 path = search.best_completion(context, path)
                 paths.completed = True
@@ -312,7 +313,7 @@ class ChainVerifier:
         try:
             if len(sent) > 1:
                 problems = self._against_path(search, sent, best, at)
-                dead_end = self._dead_end(search, sent, paths, at)
+                dead_end = self._dead_end(search, sent, paths)
             if trusted and paths.is_public:
                 refused = chrome_problem(search.valid_paths(), sent, chrome_store())
         except TooCostly:
@@ -329,17 +330,15 @@ class ChainVerifier:
                 problems = (refused, *problems)
         return problems if dead_end is None else (dead_end, *problems)
 
-    def _dead_end(
-        self, search: PathSearch, sent: tuple[Certificate | None, ...], paths: _Paths, at: float
-    ) -> Problem | None:
+    def _dead_end(self, search: PathSearch, sent: tuple[Certificate | None, ...], paths: _Paths) -> Problem | None:
         """Return the problem of a valid path that not all clients find; raises ``TooCostly``."""
         best = paths.best
-        if best is None or not best.is_valid or search.leaf.sha256 in self._anchors:
+        if best is None or best.kind != CLOSED or search.leaf.sha256 in self._anchors:
             return None
         if all(context.has_one_issuer(best.certificates[1:]) for context in search.contexts):
             return None
-        contexts = [context for context, path in paths.found if path.is_valid]
-        return not_found_by_all(search.leaf, contexts, search.paths, self._builder, sent, at)
+        bests = [(context, path) for context, path in paths.found if path.kind == CLOSED]
+        return search.not_found_by_all(bests, sent)
 
     def _algorithm_problems(self, search: PathSearch, best: CheckedPath) -> tuple[Problem, ...]:
         """Return what clients do not know on the best path, of those that do not accept another valid one."""

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 # A row is at most as large as its finding, which is limited to 8 MiB. Each thread of DuckDB allocates two such buffers.
 MAX_ROW_BYTES: Final = 9 << 20
-MISSING_PACKAGE: Final = "loading into DuckDB and Parquet needs the package duckdb: pip install 'tlsweep[duckdb]'"
+MISSING_PACKAGE: Final = "loading into DuckDB and Parquet needs the package duckdb: pip install duckdb"
 # Extensions are never downloaded: JSON and Parquet are part of the package.
 CONFIG: Final[dict[str, Any]] = {
     "autoinstall_known_extensions": False,

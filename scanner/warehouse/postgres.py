@@ -18,7 +18,7 @@ from scanner.warehouse.tables import CERTIFICATES, RUN_DATE, TABLES, TABLES_BY_R
 if TYPE_CHECKING:
     import psycopg
 
-MISSING_PACKAGE: Final = "loading into PostgreSQL needs the package psycopg: pip install 'tlsweep[postgres]'"
+MISSING_PACKAGE: Final = "loading into PostgreSQL needs the package psycopg: pip install 'psycopg[binary]'"
 # PostgreSQL text cannot contain NUL, so U+2400 replaces it.
 NUL_SYMBOL: Final = "\N{SYMBOL FOR NULL}"
 # Unless the URL says otherwise: seconds to wait for a connection, milliseconds for sent data to be acknowledged.

@@ -58,7 +58,6 @@ BEFORE_1970: Final = "the validity begins before 1970"
 RELATIVE_POINT: Final = "cRLDistributionPoints: a name relative to the issuer of the CRL"
 EMPTY_POINT: Final = "cRLDistributionPoints: a point without a name"
 
-PERMITTED_EVERYTHING: Final = "nameConstraints: an empty dNSName is permitted"
 BOUNDED_CONSTRAINT: Final = "nameConstraints: a subtree with a minimum or maximum"
 CONSTRAINT_LENGTH: Final = "nameConstraints: an address range of"
 CONSTRAINT_WITH_HOLES: Final = "nameConstraints: a network mask with holes"
@@ -132,7 +131,6 @@ _REFUSALS: Final[dict[str, _Refusal]] = {
     EMPTY_PART: _Refusal(("chrome",)),
     SECOND_VALUE: _Refusal(("openssl", "java", "chrome", "gnutls")),
     EMPTY_CONSTRAINTS: _Refusal(("go", *_BROWSERS)),
-    PERMITTED_EVERYTHING: _Refusal(("java",)),
     BOUNDED_CONSTRAINT: _Refusal(_BROWSERS),
     CONSTRAINT_LENGTH: _Refusal(("go", "java", "chrome", "gnutls")),
     CONSTRAINT_WITH_HOLES: _Refusal(("go", "chrome", "gnutls")),

@@ -33,7 +33,7 @@ from msgspec import Struct
 from scanner.x509 import der, malformations
 from scanner.x509.distinguished import EMPTY_NAME, name_text, normalised
 from scanner.x509.extensions import GeneralNames
-from scanner.x509.subtrees import DIRECTORY, DNS, EMAIL, IP, REGISTERED_ID, URI, Subtrees
+from scanner.x509.subtrees import DIRECTORY, DNS, EMAIL, IP, REGISTERED_ID, URI, Subtrees, host_of_uri
 
 # A URI or mailbox of more characters has a host of more than the 253 that exist, or is hostile.
 MAX_TEXT: Final = 4096
@@ -192,8 +192,6 @@ class NameConstraints:
                 raise der.DerError("nameConstraints: neither permitted nor excluded")
         if not self.permitted.count and not self.excluded.count:
             raise der.DerError(malformations.EMPTY_CONSTRAINTS)
-        if self.permitted.all_dns:
-            self.flaws.append(malformations.PERMITTED_EVERYTHING)
 
     def violation(self, names: ConstrainedNames) -> Violation | None:
         """Return the first of ``names`` that no client allows, else the first that some do not, else ``None``."""
@@ -210,6 +208,8 @@ class NameConstraints:
 
     def _violations(self, names: ConstrainedNames) -> Iterator[Violation]:
         permitted, excluded = self.permitted, self.excluded
+        if (permitted.all_dns or excluded.all_dns) and (names.dns or names.common_names):
+            yield Violation("any dNSName, under an empty constraint", ("java",))
         if permitted.has(DNS) or excluded.has(DNS):
             for name, lowered, is_host_name in names.dns:
                 yield from self._of_domain(name, lowered, is_host_name=is_host_name)
@@ -280,21 +280,36 @@ class NameConstraints:
             if tag == EMAIL and not in_subject and _MAILBOX.fullmatch(text[:MAX_TEXT]) is None:
                 yield Violation(f"{_NAMES[tag]} {text[:255]}, which is no mailbox", ("go",))
             permits, excludes = permitted.has(tag), excluded.has(tag)
+            if tag == URI and not _has_host_name(text[:MAX_TEXT]):
+                has_host = host_of_uri(text[:MAX_TEXT]) is not None
+                clients = (*OPENSSL, "go") if (permits or excludes) and not has_host else ("go",)
+                yield Violation(f"{_NAMES[tag]} {text[:255]}, which has no host name", clients)
             if not permits and not excludes:
                 continue
             shown = f"{_NAMES[tag]} {text[:255]}"
             if len(text) > MAX_TEXT:
                 yield Violation(f"{shown}, which is longer than one can be")
                 continue
-            is_excluded = excludes and excluded.holds_text(tag, text)
-            broken = is_excluded or (permits and not permitted.holds_text(tag, text))
+            broken, broken_for_go = [
+                (excludes and excluded.holds_text(tag, text, below=below))
+                or (permits and not permitted.holds_text(tag, text, below=below))
+                for below in (False, True)
+            ]
+            by_go = ("go",) if broken_for_go else ()
             by_gnutls = ("gnutls",) if excludes else ()
-            if tag == EMAIL and broken:
-                yield Violation(shown, self._minding_subject(names) if in_subject else None)
-            elif tag == URI and broken:
-                yield Violation(shown, (*OPENSSL, "go", "java", "firefox", *by_chrome, *by_gnutls))
-            elif tag == URI:
-                yield Violation(f"{shown}, whatever the constraint on it", ("firefox", *by_chrome, *by_gnutls))
+            if tag == EMAIL and in_subject:
+                if broken:
+                    yield Violation(shown, self._minding_subject(names))
+            elif tag == EMAIL:
+                if broken and broken_for_go:
+                    yield Violation(shown)
+                elif broken or broken_for_go:
+                    strict = tuple([client for client in EVERYBODY if client != "go"]) if broken else ()
+                    yield Violation(shown, (*strict, *by_go))
+            elif broken:
+                yield Violation(shown, (*OPENSSL, *by_go, "java", "firefox", *by_chrome, *by_gnutls))
+            else:
+                yield Violation(f"{shown}, whatever the constraint on it", (*by_go, "firefox", *by_chrome, *by_gnutls))
 
     @staticmethod
     def _minding_subject(names: ConstrainedNames) -> tuple[str, ...]:
@@ -332,6 +347,11 @@ _LABELS: Final = re.compile(
 _MAILBOX: Final = re.compile(r'(?:"(?:[^"\\\r\n]|\\.)*"|[^\s@"(),:;<>\[\]\\]+)@[^\s@]+')
 # Letters, digits, hyphens and underscores in labels of 1 to 63, ``*`` alone as the first
 _HOST_NAME: Final = re.compile(r"(?:\*\.)?[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
+
+
+def _has_host_name(uri: str) -> bool:
+    host = host_of_uri(uri)
+    return host is not None and "[" not in host and not host.replace(".", "").isdecimal()
 
 
 def _is_host_name(name: str) -> bool:

@@ -130,17 +130,17 @@ class Subtrees:
                 return True
         return False
 
-    def holds_text(self, tag: int, text: str) -> bool:
-        """Return whether a mailbox or URI is within."""
+    def holds_text(self, tag: int, text: str, *, below: bool = False) -> bool:
+        """Return whether a mailbox or URI is within; ``below``: a domain also holds what is under it, as Go has it."""
         table = self._texts.get(tag)
         if table is None:
             table = self._texts[tag] = _Texts(tag, self.texts.get(tag, ()))
         if tag == EMAIL:
             local, at, domain = text.rpartition("@")
             domain = domain.lower()
-            return (f"{local}@{domain}" if at else text) in table.mailboxes or table.holds_host(domain)
-        host = _host_of(text)
-        return host is not None and table.holds_host(host)
+            return (f"{local}@{domain}" if at else text) in table.mailboxes or table.holds_host(domain, below=below)
+        host = host_of_uri(text)
+        return host is not None and table.holds_host(host, below=below)
 
 
 # Relative name -> what may follow it; the key ``None`` marks the end of a base
@@ -196,19 +196,20 @@ class _Texts:
                 if constraint.startswith("."):
                     self.domains.add(constraint.lower())
 
-    def holds_host(self, host: str) -> bool:
+    def holds_host(self, host: str, *, below: bool) -> bool:
         """Return whether a host, in lower case, is one of these or under one of these."""
         if self.everything or host in self.hosts:
             return True
-        at = host.find(".") if self.domains else -1
+        at = host.find(".") if self.domains or below else -1
         while at >= 0:
-            if host[at:] in self.domains:
+            if host[at:] in self.domains or (below and host[at + 1 :] in self.hosts):
                 return True
             at = host.find(".", at + 1)
         return False
 
 
-def _host_of(uri: str) -> str | None:
+def host_of_uri(uri: str) -> str | None:
+    """Return the host of a URI in lower case; ``None`` if it has none."""
     _, mark, rest = uri.partition("://")
     if not mark:
         return None

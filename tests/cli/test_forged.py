@@ -80,7 +80,7 @@ def test_forged_names_do_not_add_lines_to_prometheus_output(files: tuple[Path, P
 
     assert shown.status == 0
     for line in shown.out.rstrip("\n").split("\n"):
-        assert re.fullmatch(r'# .*|[a-z_]+(\{([a-z_]+="([^"\\\n]|\\["\\n])*",?)+\})? \S+', line), line
+        assert re.fullmatch(r'# .*|[a-z_]+(\{([a-z0-9_]+="([^"\\\n]|\\["\\n])*",?)+\})? \S+', line), line
 
 
 @pytest.mark.parametrize("since", [False, True])

@@ -44,7 +44,7 @@ def test_missing_drawings_are_reported_in_one_line(
 ) -> None:
     monkeypatch.setattr(drawing, "why_unavailable", lambda: drawing.MISSING)
     done = call("report", files[1], "-o", tmp_path / "r.html")
-    assert done.status == 0 and "pip install 'tlsweep[report]'" in done.err.splitlines()[0]
+    assert done.status == 0 and "pip install vl-convert-python" in done.err.splitlines()[0]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_without_the_drawing_library_there_are_no_charts(
     output = tmp_path / "report.html"
     assert build(nights[2:], str(output), since=nights[:1]).no_charts == drawing.MISSING
     found = check_page(output.read_text("utf-8"))
-    assert "pip install 'tlsweep[report]'" in found.one("footer").text
+    assert "pip install vl-convert-python" in found.one("footer").text
     assert {one.attributes.get("class") for one in found.all("svg")} <= {"meter"}
 
 

@@ -21,10 +21,9 @@ from scanner.trust.stores import TrustStore
 from scanner.trust.verifier import ChainVerifier
 from scanner.x509.certificate import Certificate
 from scanner.x509.pem import certificates_in_pem
+from tests.helpers.go_verify import GO, SECONDS, ask_go, go_case
 from tests.helpers.pki import NOW
 from tests.helpers.suites import refused_by
-
-VERIFY_GO = Path(__file__).resolve().parents[1] / "helpers" / "verify.go"
 
 DEFAULT = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "x509-limbo.json"
 SUITE = Path(os.environ.get("TLSWEEP_LIMBO", DEFAULT))
@@ -132,7 +131,6 @@ def test_verdicts_are_the_suite_s_apart_from_known_differences(identity: str) ->
 # --- what clients themselves say of the suite -------------------------------------------------------
 
 OPENSSL = shutil.which("openssl")
-GO = shutil.which("go")
 _TOO_LONG = "a search that our limits end: what the client says is not predicted"
 _NOT_DSA = "a key that TLS has no use for; only the chain is verified here"
 _NOT_READ = "constraints of 55 kB, which are not read: that is a warning"
@@ -184,31 +182,21 @@ def test_openssl_refuses_what_findings_say(identity: str, tmp_path: Path) -> Non
 
 @pytest.fixture(scope="module")
 def go_answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("go")
-    (folder / "main.go").write_text(VERIFY_GO.read_text(encoding="utf-8"))
-    release = subprocess.run([str(GO), "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout
-    (folder / "go.mod").write_text(f"module verify\n\ngo {release.strip().removeprefix('go')}\n")
     cases = [
-        {
-            "Id": identity,
-            "Leaf": case["peer_certificate"],
-            "Roots": case["trusted_certs"],
-            "Sent": case["untrusted_intermediates"],
-            "Name": (case["expected_peer_name"] or {}).get("value", ""),
-            "At": int(_moment(case)),
-        }
+        go_case(
+            identity,
+            case["peer_certificate"],
+            case["untrusted_intermediates"],
+            case["trusted_certs"],
+            _moment(case),
+            (case["expected_peer_name"] or {}).get("value", ""),
+        )
         for identity, case in CASES.items()
     ]
-    (folder / "cases.json").write_text(json.dumps(cases))
-    environment = {**os.environ, "GOPROXY": "off", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
-    done = subprocess.run(
-        [str(GO), "run", ".", "cases.json"], cwd=folder, capture_output=True, text=True, check=True, env=environment
-    )
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+    return ask_go(cases, tmp_path_factory.mktemp("go"))
 
 
-@pytest.mark.timeout(300)  # the first of these compiles the program
+@pytest.mark.timeout(SECONDS)  # the first of these compiles the program
 @pytest.mark.skipif(GO is None, reason="Go is not installed")
 @pytest.mark.parametrize("identity", CASES)
 def test_go_refuses_what_findings_say(identity: str, go_answers: dict[str, str]) -> None:

@@ -83,6 +83,15 @@ def test_paths_whose_policies_are_demanded(extras: tuple[list[bytes], ...], sati
     assert is_satisfied(*extras) is satisfied
 
 
+def test_a_mapping_to_any_policy_is_chrome_s_alone_where_there_is_no_policy_to_map() -> None:
+    for above, clients in (
+        ([lists(ONE), maps((ONE, ANY))], ["go", "java", "chrome"]),
+        ([maps((ONE, ANY))], ["chrome"]),
+    ):
+        found = policy_problem([item.parsed for item in path(above, [])])
+        assert found is not None and found.evidence["refused_by"] == clients
+
+
 def test_self_issued_certificates_are_not_counted() -> None:
     first = pki.authority("Renewed", ROOT, extra=[demands(1), lists(ANY)])
     again = pki.authority("Renewed", first, private=pki.key("again"), extra=[lists(ANY)])

@@ -64,7 +64,6 @@ def leaf(*san: str | bytes, subject: bytes | None = None) -> ConstrainedNames:
         ({"excluded": [network("2001:db8::/32")]}, "IP:2001:db8::1", False),
         ({"excluded": [network("0.0.0.0/0")]}, "IP:192.0.2.1", False),
         ({"permitted": ["email:example.com"]}, "email:a@example.com", True),
-        ({"permitted": ["email:example.com"]}, "email:a@b.example.com", False),
         ({"permitted": ["email:.example.com"]}, "email:a@b.example.com", True),
         ({"permitted": ["email:a@example.com"]}, "email:a@EXAMPLE.com", True),
         ({"permitted": ["email:a@example.com"]}, "email:b@example.com", False),
@@ -88,11 +87,38 @@ def test_a_uri_within_its_constraint_is_refused_by_who_does_not_understand_that_
     assert set(EVERYBODY) - set(outside.refused_by) == {"gnutls"}
 
 
-def test_an_empty_domain_permits_everything_but_to_java() -> None:
-    parsed = pki.root("CA", extra=[pki.name_constraints(permitted=[tlv(0x82)])]).parsed
-    assert parsed.flaws == ("nameConstraints: an empty dNSName is permitted",)
-    assert parsed.name_constraints is not None
-    assert parsed.name_constraints.violation(leaf("anything.test")) is None
+def test_an_empty_domain_holds_every_name_and_is_too_much_for_java() -> None:
+    constraints = authority(permitted=[tlv(0x82)])
+    assert constraints.violation(leaf("anything.test")) == Violation(
+        "any dNSName, under an empty constraint", ("java",)
+    )
+    assert constraints.violation(leaf("IP:192.0.2.1", subject=name(O="x"))) is None
+
+
+@pytest.mark.parametrize(
+    ("sides", "san", "refusing"),
+    [
+        # to Go a domain holds what is under it too
+        ({"permitted": ["email:example.com"]}, "email:a@b.example.com", set(EVERYBODY) - {"go"}),
+        ({"excluded": ["email:example.com"]}, "email:a@b.example.com", {"go"}),
+        ({"excluded": ["email:.example.com"]}, "email:a@b.example.com", set(EVERYBODY)),
+        ({"excluded": ["email:.example.com"]}, "email:a@example.com", set()),
+        ({"excluded": ["URI:example.com"]}, "URI:https://b.example.com/", {"go", "chrome", "firefox", "gnutls"}),
+        (
+            {"permitted": ["URI:example.com"]},
+            "URI:https://b.example.com/",
+            {"openssl", "curl", "python", "java", "chrome", "firefox"},
+        ),
+        # and it matches no URI without the name of a host
+        ({"excluded": ["example.org"]}, "URI:https://192.0.2.1/", {"go"}),
+        ({"excluded": ["example.org"]}, "URI:mailto:x", {"go"}),
+        ({"excluded": ["URI:example.org"]}, "URI:mailto:x", set(EVERYBODY) - {"java"}),
+    ],
+)
+def test_mailboxes_and_uris_for_each_client(sides: dict[str, list[str | bytes]], san: str, refusing: set[str]) -> None:
+    broken = authority(**sides).violation(leaf(san))
+    found = set() if broken is None else set(EVERYBODY if broken.refused_by is None else broken.refused_by)
+    assert found == refusing
 
 
 def test_types_that_are_not_understood_refuse_only_who_carries_them() -> None:

@@ -48,6 +48,7 @@ from scanner.diagnosis.clients.texts import (
 )
 from scanner.model.evidence import Stage, Target
 from scanner.tls import offers
+from scanner.trust.path_check import JAVA_ASKS_OF_ANCHORS
 from scanner.x509.malformations import EXPLICIT_CURVE
 
 Texts = Mapping[str, str]
@@ -65,17 +66,13 @@ def texts_of(code: str, evidence: Mapping[str, Any], target: Target) -> Texts | 
         if "openssl" in named and code not in _NODE_DECIDES:
             named |= LIBRARIES
         texts = {client: text if client in named else OK for client, text in texts.items()}
-    if evidence.get("anchor") and code not in _JAVA_ASKS_OF_ANCHORS:
+    if evidence.get("anchor") and code not in JAVA_ASKS_OF_ANCHORS:
         return {**texts, "java": OK}
     return texts
 
 
 # Node compares names itself.
 _NODE_DECIDES: Final = frozenset({"name-not-in-san"})
-# Of an anchor Java asks that it can be read, knows its key, is a CA and may sign, and nothing else.
-_JAVA_ASKS_OF_ANCHORS: Final = frozenset(
-    {"malformed-certificate", "unsupported-algorithm", "issuer-not-a-ca", "wrong-key-usage"}
-)
 
 
 # A version as Go and as Java write it

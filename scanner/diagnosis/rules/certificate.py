@@ -6,7 +6,7 @@ is enough; where none does, what stops each path is named; where they disagree, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from scanner.diagnosis.catalogue import CODES
@@ -71,7 +71,7 @@ def certificate_claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[C
 
 def _claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[Claim]:
     by_hash = {certificate.sha256: certificate for certificate in chain.sent if certificate is not None}
-    leaf_codes = {problem.code for problem in chain.leaf_problems}
+    of_leaf = {(problem.code, problem.certificate) for problem in chain.leaf_problems}
     for problem in chain.leaf_problems:
         if problem.code == "self-signed-leaf" and chain.trusted:
             continue  # this very certificate is an anchor of some store
@@ -80,7 +80,7 @@ def _claims(chain: ChainVerdict, setting: ChainSetting) -> Iterator[Claim]:
         if problem.evidence.get("missing") == "digitalSignature" and setting.transports_key:
             continue  # what is signed with is not asked for
         yield _from_problem(chain, setting, problem, by_hash, chain.leaf)
-    yield from _store_claims(chain, setting, by_hash, leaf_codes)
+    yield from _store_claims(chain, setting, by_hash, of_leaf)
     for problem in chain.chain_problems:
         place = setting.negotiation.leaf_position
         if 0 < place < len(chain.sent):  # the chain was judged with the leaf first
@@ -124,12 +124,15 @@ def _transport_claims(leaf: Certificate) -> Iterator[Claim]:
 
 
 def _store_claims(
-    chain: ChainVerdict, setting: ChainSetting, by_hash: Mapping[str, Certificate], leaf_codes: set[str]
+    chain: ChainVerdict,
+    setting: ChainSetting,
+    by_hash: Mapping[str, Certificate],
+    of_leaf: Collection[tuple[str, str | None]],
 ) -> Iterator[Claim]:
     stores = chain.stores
     if not stores:
         return
-    left = {name: _left(store, leaf_codes) for name, store in stores.items()}
+    left = {name: _left(store, of_leaf) for name, store in stores.items()}
     content = [name for name, problems in left.items() if not problems]
     if content:
         refusing = {name: problems for name, problems in left.items() if problems}
@@ -155,11 +158,15 @@ def _store_claims(
             yield Claim(claim.code, {**claim.evidence, **common}, claim.severity)
 
 
-def _left(store: StoreVerdict, leaf_codes: set[str]) -> list[Problem]:
+def _left(store: StoreVerdict, of_leaf: Collection[tuple[str, str | None]]) -> list[Problem]:
     """Return what stops this store's path, without what is wrong with the leaf anyway."""
     if store.trusted:
         return []
-    return [problem for problem in store.problems if problem.code not in leaf_codes and problem.code in CODES]
+    return [
+        problem
+        for problem in store.problems
+        if (problem.code, problem.certificate) not in of_leaf and problem.code in CODES
+    ]
 
 
 # --- problems into claims ------------------------------------------------------------------------
