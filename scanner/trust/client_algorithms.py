@@ -101,6 +101,8 @@ def key_refused_by(certificate: Certificate, *, leaf: bool = False, anchor: bool
     found = {client for flaw in certificate.flaws for client in _FORMS.get(flaw, ())}
     if not leaf:
         found.update(_KEYS.get(certificate.key, ()))
+        if certificate.key_type == "ec" and certificate.key_bits is None and not found:
+            found.update(EVERYBODY)  # on a curve that is not known
     if certificate.key_type == "rsa" and (certificate.key_bits or 0) > GO_RSA_BITS:
         found.update(() if anchor else ("go",))
     return _ordered(found)
