@@ -300,6 +300,12 @@ class ClientHandshake:
         if deviation not in self._deviations and len(self._deviations) < MAX_DEVIATIONS:
             self._deviations += (deviation,)
 
+    def _unoffered_alpn(self, message: str, alpn: str) -> None:
+        if self._template.names:
+            self._deviates("alpn", message, name=alpn)
+        else:
+            self._deviates("extension", message, c.EXT_ALPN)
+
     def _unexpected(self, message: str, kinds: Iterable[int], allowed: frozenset[int] = frozenset()) -> None:
         for kind in kinds:
             if kind not in allowed:
@@ -365,7 +371,7 @@ class ClientHandshake:
         if c.EXT_ALPN in extensions:
             self._alpn = alpn = messages.alpn_untrusted(extensions[c.EXT_ALPN])
             if alpn not in self._template.names:
-                self._deviates("alpn", "ServerHello", name=alpn)
+                self._unoffered_alpn("ServerHello", alpn)
         if c.EXT_SCT in extensions:
             self._scts = messages.sct_list_untrusted(extensions[c.EXT_SCT])
 
@@ -428,7 +434,7 @@ class ClientHandshake:
         acknowledged, alpn, strange = messages.encrypted_extensions_untrusted(message[4:])
         self._alpn = alpn
         if alpn is not None and alpn not in self._template.names:
-            self._deviates("alpn", "EncryptedExtensions", name=alpn)
+            self._unoffered_alpn("EncryptedExtensions", alpn)
         if self._sni is not None:
             self._sni_acknowledged = acknowledged
         elif acknowledged:

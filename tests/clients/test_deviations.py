@@ -140,7 +140,9 @@ async def scanned(servers: list[DeviantServer], scratch: Path, roots: Path, **op
     asked = [question(server) for server in servers]
     inventory.write_text("host,port,address\n" + "".join(f"{one.name},{one.port},{ADDRESS}\n" for one in asked))
     config = replace(ScanConfig(), **{"connect_timeout": 2.0, "timeout": 10.0, "retries": 0, **options})
-    rows = read_inventory(str(inventory), default_protocol="tls", default_port=443, protocols=PROTOCOLS)
+    rows = read_inventory(
+        str(inventory), default_protocol=config.default_protocol, default_port=443, protocols=PROTOCOLS
+    )
     inputs = RunInputs(resolvers=("127.0.0.1:9",), trust_stores=(str(roots),))
     findings = await scan_rows(rows, inputs, config, seconds=120)
     return {str(finding["target"]["host"]).partition(".")[0]: finding for finding in findings}
@@ -272,3 +274,28 @@ def test_a_connection_that_was_cut_before_is_finished(times: int, tmp_path: Path
     finding = findings["cut"]
     assert [each["code"] for each in finding["diagnoses"]] == ["closed-during-handshake"]
     assert finding["endpoints"][0]["observed"]["probe"]["cut"] == times
+
+
+# --- a protocol whose clients offer no ALPN -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [0x0303, TLS13])
+def test_an_alpn_name_where_none_is_offered_is_refused_by_all_who_offer_none(version: int, tmp_path: Path) -> None:
+    roots = tmp_path / "roots.pem"
+    roots.write_text(pki.pem(ROOT))
+    deviant = Deviant("alpn", version, encrypted=alpn("imap"))
+    if version != TLS13:
+        deviant = Deviant("alpn", hello=RENEGOTIATION_INFO + alpn("imap"))
+    with serving(deviant, ADDRESS, leaf(deviant)) as server:
+        finding = trio.run(functools.partial(scanned, [server], tmp_path, roots, default_protocol="imaps"))["alpn"]
+        assert (finding["outcome"], [each["code"] for each in finding["diagnoses"]]) == ("fail", [MALFORMED])
+        for client in ("openssl", "python", "go", "java", "node", "gnutls"):
+            if not fleet.present(client):
+                continue
+            server.seen.clear()
+            place = tmp_path / client
+            place.mkdir()
+            said = fleet.CLIENTS[client]([question(server)], roots, place)["alpn"]
+            server.wait()
+            assert server.seen[-1].startswith("alert"), (client, said)
+            assert finding["clients"][client] in said or client in ("openssl", "node"), (client, said)

@@ -116,6 +116,8 @@ def test_alpn_that_was_not_offered() -> None:
     conn, _ = received(flight, messages, client(alpn=(b"http/1.1",)))
     assert deviations(conn) == (Deviation("alpn", "ServerHello", name="h2"),)
     assert seen(conn).negotiation.alpn == "h2"
+    conn, _ = received(flight, messages, client(alpn=()))
+    assert deviations(conn) == (Deviation("extension", "ServerHello", c.EXT_ALPN),)
     strange = modern_with(encrypted=extension(c.EXT_ALPN, vector16(vector8(b"\xff"))))
     assert deviations(strange) == (Deviation("alpn", "EncryptedExtensions", name="\\xff"),)
 

@@ -77,6 +77,9 @@ def _extension(evidence: Mapping[str, Any]) -> Texts:
         texts["go"] = f"tls: server sent an unexpected {evidence.get('extension')} extension"
     if code == 1:
         texts["java"] = f"{_SSL}SSLProtocolException: Unexpected max_fragment_length extension in ServerHello"
+    elif code == 16:
+        texts["go"] = "tls: server advertised unrequested ALPN extension"
+        texts["java"] = f"{_SSL}SSLProtocolException: Unexpected application_layer_protocol_negotiation extension"
     elif code == 41:
         texts["java"] = f"{_SSL}SSLProtocolException: Server sent unexpected pre_shared_key extension"
     return texts

@@ -30,22 +30,25 @@ OPENSSL_KNOWS: Final = frozenset(
 )
 OPENSSL_4_KNOWS: Final = frozenset({19, 20, 27, 0xFE0D})
 _ENCRYPT_THEN_MAC: Final = 22  # OpenSSL and GnuTLS offer it
-_GNUTLS_KNOWS: Final = frozenset({1, 12, 13, 14, 15, 19, 20, 27, 41, 42, 44, 45, 49})
+_GNUTLS_KNOWS: Final = frozenset({1, 12, 13, 14, 15, 16, 19, 20, 27, 41, 42, 44, 45, 49})
 # crypto/tls and JSSE look for some by name, and ignore the others
+_GO_REFUSES_OLD: Final = frozenset({16})
 _GO_REFUSES: Final = {
     "ServerHello": frozenset({5, 16, 18, 23, 35, 41, 44, 0xFF01}),
-    "EncryptedExtensions": frozenset({42, 57}),
+    "EncryptedExtensions": frozenset({16, 42, 57}),
 }
 # Chrome takes no extension that it did not offer; Firefox offers more, and takes those where it reads them
 _FIREFOX_TAKES_OLD: Final = frozenset({13, 27, 28, 34, 44, 45})
 _FIREFOX_TAKES: Final = {"EncryptedExtensions": frozenset({28})}
-_JAVA_REFUSES_OLD: Final = frozenset({1, 13, 44, 45, 47, 50})
+_JAVA_REFUSES_OLD: Final = frozenset({1, 13, 16, 44, 45, 47, 50})
 _JAVA_REFUSES: Final = {
     "ServerHello": frozenset({13, 41, 44, 45, 47, 50}),
-    "EncryptedExtensions": frozenset({1}),
+    "EncryptedExtensions": frozenset({1, 16}),
 }
 # The extensions of our hellos; what else comes was not offered.
 _OFFERED: Final = c.IN_OLD_SERVER_HELLO | c.IN_RETRY | {c.EXT_SIGNATURE_ALGORITHMS, c.EXT_PSK_KEY_EXCHANGE_MODES}
+# ... but for addresses, and for protocols other than the web's
+_NOT_ALWAYS_OFFERED: Final = frozenset({c.EXT_SERVER_NAME, c.EXT_ALPN})
 
 # Longest message that a client takes, in bytes without its header: (all, Certificate). jdk.tls.maxHandshakeMessageSize;
 # SSL_MAX_CERT_LIST_DEFAULT of OpenSSL and BoringSSL, which both apply to either; maxHandshake and maxHandshakeCertificateMsg of
@@ -132,7 +135,7 @@ def _of_extension(deviation: Deviation, negotiation: Negotiation) -> list[str]:
         refusing.append("Firefox")
     if code in OPENSSL_KNOWS | OPENSSL_4_KNOWS and not (old and code == _ENCRYPT_THEN_MAC):
         refusing.append("OpenSSL")
-    if not old and code in _GO_REFUSES.get(message, ()):
+    if code in (_GO_REFUSES_OLD if old else _GO_REFUSES.get(message, ())):
         refusing.append("Go")
     if code in (_JAVA_REFUSES_OLD if old else _JAVA_REFUSES.get(message, ())):
         refusing.append("Java")
@@ -181,7 +184,7 @@ def _wrong_info(deviation: Deviation, negotiation: Negotiation) -> Claim:
 def _extension(deviation: Deviation, negotiation: Negotiation) -> Claim:
     code = deviation.code or 0
     name = extension_name(code)
-    why = "does not belong there" if code in _OFFERED and code != c.EXT_SERVER_NAME else "was not offered"
+    why = "was not offered" if code not in _OFFERED or code in _NOT_ALWAYS_OFFERED else "does not belong there"
     facts = {"message": deviation.message, "extension": name, "extension_code": code}
     if negotiation.version is not None:
         facts["version_code"] = negotiation.version

@@ -74,6 +74,8 @@ def test_what_everybody_refuses(deviation: Deviation) -> None:
         ("ServerHello", 13, True, ["Chrome", "GnuTLS", "Java", "OpenSSL"]),
         ("ServerHello", 28, True, ["Chrome"]),
         ("ServerHello", 15, True, ["Chrome", "Firefox", "GnuTLS"]),
+        ("ServerHello", 16, True, ALL),
+        ("EncryptedExtensions", 16, False, ALL),
         ("ServerHello", 22, True, ["Chrome", "Firefox"]),
         ("ServerHello", 27, True, ["Chrome", "GnuTLS", "OpenSSL"]),
         ("ServerHello", 13172, True, ["Chrome", "Firefox", "OpenSSL"]),
