@@ -312,7 +312,7 @@ def test_signatures_that_some_do_not_verify() -> None:
     authority = pki.authority("Ed25519 CA", root(), private=pki.key("modern", "ed25519"))
     diagnosis = diagnosed(sent(pki.certificate(HOST, issuer=authority), authority))
     assert codes(diagnosis) == ["unsupported-algorithm"]
-    assert "is signed with ed25519, which Chrome and Firefox do not know" in diagnosis.diagnoses[0]["summary"]
+    assert "is signed with ed25519, which is not known to Chrome and Firefox" in diagnosis.diagnoses[0]["summary"]
     assert {client for client, text in diagnosis.clients.items() if text != "ok"} == {"chrome", "firefox"}
 
 
