@@ -6,6 +6,7 @@ Retries, the order of addresses and how a target's time is shared out are decide
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Protocol
@@ -62,6 +63,8 @@ _OF_ANOTHER_PROTOCOL: Final = frozenset(
 )
 # Back-off before a retry, in seconds: a base that doubles, and as much again at random.
 BACKOFF: Final = 0.25
+# Words of a server that may serve the same client a moment later: SMTP's and FTP's 4xx, and what others say to a crowd
+_FOR_NOW: Final = r"\s*4|.*(?:too many|too fast|try again|busy|temporar)"
 
 
 _CUT: Final = frozenset({Failure.RESET, Failure.CLOSED})
@@ -415,7 +418,9 @@ def may_be_transient(probe: Probe, config: ScanConfig) -> bool:
             return config.connect_timeout < KERNEL_RETRIED
         case Failure.RESET | Failure.CLOSED:
             return probe.bytes_received == 0
-        case Failure.STARTTLS_REFUSED | Failure.STARTTLS_MALFORMED | Failure.SESSION_REFUSED:
+        case Failure.STARTTLS_REFUSED | Failure.STARTTLS_MALFORMED:
             return (probe.detail or "").lstrip().startswith("4")
+        case Failure.SESSION_REFUSED:
+            return re.match(_FOR_NOW, probe.detail or "", re.IGNORECASE | re.DOTALL) is not None
         case _:
             return False
