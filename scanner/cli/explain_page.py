@@ -69,12 +69,13 @@ class _AnswerPage:
         if answer["codes"]:
             self._title(translate("It can mean, the likeliest first"))
             self._codes(answer["codes"], numbered=True)
-        self._title(translate("How to tell them apart"))
-        self._line(translate("decides: "), answer["check"])
+            self._title(translate("How to tell them apart"))
+            self._line(translate("decides: "), answer["check"])
         for meaning in answer["meanings"]:
             if meaning["tell"]:
                 self._paragraph(meaning["tell"])
-        self._more()
+        if answer["codes"]:
+            self._more()
 
     def search(self, answer: SearchAnswer) -> None:
         self._console.print(Text(translate("No cause, code or error is just that; these codes are about it:")))

@@ -168,11 +168,14 @@ def _judged(endpoint: EndpointRecord, certificates: Mapping[str, Any]) -> Iterab
     for place, fingerprint in enumerate(endpoint["chain"][:CERTIFICATES_SHOWN]):
         certificate = certificates.get(fingerprint)
         if certificate is not None:
-            if certificate.get("error"):
-                yield f"certificate {place}", f"cannot be read: {certificate['error']}"
+            flaws = certificate.get("error")
+            if certificate["subject"] is None:
+                yield f"certificate {place}", f"cannot be read: {flaws}"
                 continue
             until = f", until {certificate['not_after'][:10]}" if certificate["not_after"] else ""
             yield f"certificate {place}", f"{certificate['subject']}  by  {certificate['issuer']}{until}"
+            if flaws:
+                yield "", f"in an unusual form: {flaws}"
     if len(endpoint["chain"]) > CERTIFICATES_SHOWN:
         yield "", f"and {len(endpoint['chain']) - CERTIFICATES_SHOWN} more"
     for store, trust in endpoint["trust"].items():

@@ -74,7 +74,11 @@ NETWORK_OPTIONS: Final = (
     click.option("--all-addresses", is_flag=True, help="Probe every A and AAAA."),
     click.option("--ipv4", is_flag=True, help="IPv4 only (with --ipv6: both)."),
     click.option("--ipv6", is_flag=True, help="IPv6 only (with --ipv4: both)."),
-    click.option("--protocol", metavar="NAME", default="tls", show_default=True, help="Protocol of rows that name none."),
+    click.option(
+        "--protocol", metavar="NAME", default="auto", show_default=True,
+        help="Protocol of rows that name none; auto is that of the port where it is a well-known one, else TLS first, and STARTTLS "
+        "where a greeting in plain text is recognised.",
+    ),
     click.option(
         "--port", metavar="N", type=click.IntRange(1, 65535),
         help="Port of rows that name none. Default: the protocol's.",
@@ -222,6 +226,11 @@ output_option = click.option(
     metavar="FILE",
     help="Findings, one JSON object a line; '-' or absent: standard output; .gz and .zst compress.",
 )
+column_option = click.option(
+    "--column", multiple=True, metavar="MEANING=HEADER",
+    help="Which column of the inventory is the host, address, port, protocol, sni or id, whatever it is called, such as "
+    'port="TCP Port"; repeatable.',
+)  # fmt: skip
 force_option = click.option("--force", is_flag=True, help="Overwrite an output that exists.")
 fail_on_option = click.option(
     "--fail-on",

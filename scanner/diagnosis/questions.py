@@ -357,7 +357,7 @@ def _completion(
             return Question(QUIET, offers.MODERN, target.sni, flight, quiet=True, patient=True)
         if authenticate and AUTHENTICATED not in asked:
             return Question(AUTHENTICATED, offers.MODERN, target.sni, flight, present=True, quiet=quiet, patient=True)
-    elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS:
+    elif HTTP not in asked and target.protocol in BROWSER_PROTOCOLS and _protocol_is_known(target, flight):
         if thorough or (verdict is not None and not verdict.is_clean and _in_doubt(target, verdict, wants_date)):
             return Question(HTTP, offers.MODERN, target.sni, flight)
     elif authenticate and HTTP in asked and AUTHENTICATED not in asked and demanded_behind(asked[HTTP]) is not None:

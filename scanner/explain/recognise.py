@@ -87,9 +87,9 @@ def by_name() -> Mapping[str, KnownError]:
     for group, numbers in table["numbers"].items():
         for number, name in numbers.items():
             found.setdefault(name, KnownError(group, name, int(number, 0)))
-    for bits in table["flags"].values():
+    for group, bits in table["flags"].items():
         for name in bits.values():
-            found.setdefault(name, KnownError("flag", name))
+            found.setdefault(name, KnownError(group, name))
     for identifier, entry in table.items():
         if identifier not in ("numbers", "flags"):
             for name in entry["names"]:

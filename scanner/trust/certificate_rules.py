@@ -96,7 +96,7 @@ def worst_first(problems: list[Problem]) -> tuple[Problem, ...]:
 
 
 def _problem(code: str, certificate: Certificate, **evidence: Any) -> Problem:
-    return Problem(code, certificate.sha256, {"subject": certificate.subject, **evidence})
+    return Problem(code, certificate.sha256, {"subject": certificate.subject or "(empty subject)", **evidence})
 
 
 def _contents(certificate: Certificate, *, leaf: bool = False, anchor: bool = False) -> list[Problem]:

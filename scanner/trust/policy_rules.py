@@ -281,7 +281,7 @@ def _malformed(certificate: Certificate, reason: str, clients: Sequence[str]) ->
     evidence: dict[str, Any] = {
         "subject": certificate.subject,
         "reason": reason,
-        "malformed": True,
+        "mistake": reason,
         "refused_by": list(clients),
     }
     return Problem("policy-not-satisfied", certificate.sha256, evidence)

@@ -233,6 +233,11 @@ def _attempt(load: Callable[..., Any], *given: Any, encrypted: bool = False) -> 
 
 
 def _pkcs7_untrusted(content: bytes) -> tuple[bytes, ...]:
+    """Return the certificates of SignedData (RFC 2315 section 9.1), whatever is in them; of none if it cannot be read."""
+    try:
+        return _certificates_of_signed_data_untrusted(content)
+    except der.DerError:
+        pass  # in BER, as many tools write it, which cryptography turns into DER
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of BER, which many tools write here
@@ -240,6 +245,22 @@ def _pkcs7_untrusted(content: bytes) -> tuple[bytes, ...]:
         return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
     except (*CRYPTOGRAPHY_ERRORS, x509.InvalidVersion):  # one certificate in it may be enough
         return ()
+
+
+def _certificates_of_signed_data_untrusted(content: bytes) -> tuple[bytes, ...]:
+    start, stop = der.whole_untrusted(content, der.SEQUENCE, "PKCS #7")
+    _, at = der.expect_untrusted(content, start, stop, der.OID, "content type")
+    start, stop = der.expect_untrusted(content, at, stop, 0xA0, "content")
+    start, stop = der.expect_untrusted(content, start, stop, der.SEQUENCE, "SignedData")
+    found: list[bytes] = []
+    for tag, first, last in der.children_untrusted(content, start, stop):
+        if tag == 0xA0:
+            at = first
+            for kind, _, end in der.children_untrusted(content, first, last):
+                if kind == der.SEQUENCE:  # any other is a certificate of PKCS #6, or of attributes
+                    found.append(content[at:end])
+                at = end
+    return tuple(found)
 
 
 # --- neither ---------------------------------------------------------------------------------------

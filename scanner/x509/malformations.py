@@ -199,6 +199,6 @@ def refused_by(flaws: Iterable[str], *, leaf: bool = False, anchor: bool = False
             lenient.update(refusal.not_in_anchors)
             found.update(refusal.in_anchors)
         found.update(client for client in refusal.clients if client not in lenient)
-        if flaw.startswith(_CRITICAL):
+        if flaw.startswith(_CRITICAL) and EMPTY_CONSTRAINTS not in flaw:  # which Java reads
             found.add("java")
     return [client for client in _EVERYBODY if client in found]

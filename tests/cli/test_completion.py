@@ -56,7 +56,7 @@ def test_every_parameter_for_a_file_offers_files() -> None:
                 assert param.type is FILE_NAME, (name, param.name)
 
 
-@pytest.mark.parametrize(("line", "shown"), [("tlsweep sche", "plain,schema\n"), ("tlsweep nonsense x", "")])
+@pytest.mark.parametrize(("line", "shown"), [("tlsweep sche", "plain,schema\n"), ("tlsweep nonsense x", "\n")])
 def test_a_shell_that_asks_is_answered_with_status_0(
     line: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

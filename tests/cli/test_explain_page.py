@@ -29,5 +29,17 @@ def test_the_likeliest_code_comes_first() -> None:
     assert numbered[0].split()[1] == "reset-after-hello"
 
 
+def test_an_error_of_the_client_alone_has_no_list_of_codes() -> None:
+    shown = page("400 The plain HTTP request was sent to HTTPS port")
+    assert "speaks plain text" in shown
+    assert "It can mean" not in shown and "tlsweep explain" not in shown
+
+
+def test_what_clients_say_names_their_releases() -> None:
+    shown = page("certificate-expired")
+    assert "  java 17 to 25: javax.net.ssl" in shown
+    assert "  openssl 3.0 to 4.0: verify error:num=10:" in shown
+
+
 def test_a_search_lists_codes() -> None:
     assert "must-staple-missing" in page("staple")

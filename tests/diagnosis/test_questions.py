@@ -413,6 +413,11 @@ def test_an_http_answer_is_a_witness_where_a_certificate_is_in_doubt() -> None:
         first = answered([leaf, issuing()])
         assert completions(first) == completions(first, of=target(protocol="tls")) == ["http"]
         assert completions(first, of=target(protocol="smtp")) == []
+    # HTTP is asked of who speaks it
+    of = target(protocol="tls", port=6380)
+    first = answered([doubtful[0], issuing()])
+    assert completions(first, of=of) == completions(answered([doubtful[0], issuing()], alpn="mqtt"), of=of) == []
+    assert completions(answered([doubtful[0], issuing()], alpn="h2"), of=of) == ["http"]
     # who asks for a certificate is spoken to anyhow
     assert completions(answered([doubtful[0], issuing()], client_auth=ASKS)) == ["client-auth"]
 

@@ -10,6 +10,7 @@ Certificates, OCSP responses and CRLs are mostly signed again, since what does n
 from __future__ import annotations
 
 import argparse
+import base64
 import sys
 import tempfile
 import time
@@ -25,7 +26,7 @@ from typing import Any, Final, NamedTuple
 import click
 import orjson
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs7
 
 from scanner.cli.options import _read_config
 from scanner.cli.scan import scan as scan_command
@@ -52,12 +53,13 @@ from scanner.tls import messages, offers
 from scanner.tls.plaintext import recognise
 from scanner.tls.wire import DecodeError, u16, vector8, vector16, vector24
 from scanner.trust.ct_logs import log_list_untrusted
+from scanner.trust.file_chains import leaf_position, ordered_chain
 from scanner.trust.revocation import judge_crl, judge_ocsp_untrusted
 from scanner.trust.transparency import Transparency
 from scanner.trust.verifier import ChainVerifier
 from scanner.x509 import crl, ocsp, sct
 from scanner.x509.certificate import Certificate, CertificateError, describe
-from scanner.x509.certificate_files import ChainFileError, chain_untrusted
+from scanner.x509.certificate_files import ChainFileError, chain_file_untrusted
 from scanner.x509.crl import CrlError
 from scanner.x509.ocsp import OcspError
 from scanner.x509.sct import SctError
@@ -375,13 +377,45 @@ def _pkcs7(random: Random) -> None:
             random, pki.pem(data).replace("CERTIFICATE", random.choice(("PKCS7", "CERTIFICATE"))).encode()
         )
     try:
-        chain_untrusted(data, "a file")
+        file = chain_file_untrusted(data, "a file")
     except ChainFileError:
         pass
+    else:
+        ordered_chain(file.certificates, leaf_position(file.certificates, file.keys, "www.example.org"))
     bundle = bundle_untrusted(data, "text/html")
     fetched = FetchedIssuer(_leaf().sha256, "http://aia.test", tuple(each.der for each in bundle.certificates))
     if fetched.certificates:
         _verifier().intermediates.learn_fetched(bundle.certificates[0], _leaf().parsed)
+
+
+def _file(random: Random) -> None:
+    """Chain files of several kinds, some of which are no chain files."""
+    parts = [
+        evidence.leaf().pem,
+        evidence.issuing().pem,
+        evidence.leaf().key_pem,
+        "\ufeff",
+        "-----",
+        "\n",
+        " ",
+        "x: y\n",
+    ]
+    text = "".join(random.choices(parts, k=random.randrange(1, 8)))
+    if random.random() < 0.3:
+        text = text.replace("\n", random.choice(("\r\n", "\r", "\n\n", "")), random.randrange(1, 40))
+    content = text.encode(random.choice(("utf-8", "utf-8", "utf-8", "utf-16")))
+    if random.random() < 0.2:
+        content = base64.b64encode(content)
+    if random.random() < 0.2:
+        private = evidence.leaf().private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        content = random.choice((private, private + evidence.leaf().der, evidence.leaf().der + evidence.issuing().der))
+    try:
+        file = chain_file_untrusted(change_bytes(random, content), "a file")
+    except ChainFileError as error:
+        assert "\n" not in str(error)
+    else:
+        position = leaf_position(file.certificates, file.keys)
+        assert sorted(ordered_chain(file.certificates, position)) == sorted(file.certificates)
 
 
 def _sct(random: Random) -> None:
@@ -589,6 +623,7 @@ READERS: Final[dict[str, Callable[[Random], None]]] = {
     "ocsp": _ocsp,
     "crl": _crl,
     "pkcs7": _pkcs7,
+    "file": _file,
     "sct": _sct,
     "cookie": _cookie,
     "status": _status_message,

@@ -220,6 +220,7 @@ def test_a_run_presents_its_client_certificate() -> None:
     context = server_context(ask_client=True)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(certificate)
+    context.set_alpn_protocols(["http/1.1"])
 
     async def main(given: RunInputs, config: ScanConfig) -> list[Finding]:
         handler = openssl(context, "hello")

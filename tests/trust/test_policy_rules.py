@@ -128,7 +128,7 @@ def test_demands_of_the_anchor_are_chrome_s_alone() -> None:
 def test_lists_that_some_clients_refuse_wherever_they_are(extra: bytes, clients: list[str] | None) -> None:
     problems = list_problems(pki.authority("CA", ROOT, extra=[extra]).parsed)
     assert [problem.evidence["refused_by"] for problem in problems] == ([] if clients is None else [clients])
-    assert all(problem.code == "policy-not-satisfied" and problem.evidence["malformed"] for problem in problems)
+    assert all(problem.code == "policy-not-satisfied" and problem.evidence["mistake"] for problem in problems)
 
 
 def test_the_policy_that_is_there_twice_is_named() -> None:

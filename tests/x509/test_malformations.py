@@ -45,4 +45,7 @@ def test_an_empty_subject_is_fine_where_the_names_are_critical() -> None:
 
 def test_one_unknown_flaw_makes_the_clients_unknown() -> None:
     assert malformations.refused_by([malformations.NEGATIVE_SERIAL, "something else"]) is None
+    unread = "the critical nameConstraints cannot be read: "
+    assert "java" in (malformations.refused_by([f"{unread}nameConstraints: a length"]) or ())
+    assert malformations.refused_by([unread + malformations.EMPTY_CONSTRAINTS]) == ["go", "chrome", "firefox"]
     assert malformations.refused_by([malformations.NEGATIVE_SERIAL, malformations.UNNAMED]) == ["go", "java", "chrome"]

@@ -227,7 +227,7 @@ def _dead_end(evidence: Mapping[str, Any], _: Target) -> Texts:
 
 def _policies(evidence: Mapping[str, Any], _: Target) -> Texts:
     texts = TEXTS["policy-not-satisfied"]
-    return {**texts, "go": MALFORMED_POLICIES} if evidence.get("malformed") else texts
+    return {**texts, "go": MALFORMED_POLICIES} if evidence.get("mistake") else texts
 
 
 def _too_costly(evidence: Mapping[str, Any], _: Target) -> Texts | None:

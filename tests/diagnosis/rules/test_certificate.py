@@ -12,7 +12,7 @@ import pytest
 
 from scanner.diagnosis.case import Context
 from scanner.diagnosis.catalogue import CODES
-from scanner.diagnosis.engine import diagnose
+from scanner.diagnosis.engine import Diagnosis, diagnose
 from scanner.diagnosis.rules.certificate import CONSEQUENCES
 from scanner.model.evidence import Stage
 from scanner.trust import step_budget
@@ -247,11 +247,72 @@ def test_a_long_path_is_for_some_clients_too_long() -> None:
     assert {client for client, text in diagnosis.clients.items() if text != "ok"} == {"firefox", "java"}
 
 
+def _crossed(first: pki.Issued, second: pki.Issued) -> Diagnosis:
+    return diagnosed(sent(pki.certificate(HOST, issuer=first), first, second))
+
+
+def test_a_cross_sign_that_leads_nowhere_is_named_with_its_place() -> None:
+    key = pki.key("crossed")
+    good = pki.authority("Crossed CA", root(), private=key, serial=1)
+    cross = pki.authority("Crossed CA", pki.root("Gone Root"), private=key, serial=2)
+    diagnosis = _crossed(cross, good)
+    assert codes(diagnosis) == ["chain-has-extras?", "path-not-found-by-all"]
+    record = diagnosis.diagnoses[-1]
+    assert "CN=Crossed CA (number 2, issued by CN=Gone Root)" in record["summary"]
+    assert record["remedy"].startswith("Leave that certificate out")
+    assert record["evidence"]["leave_out"] == cross.sha256
+    assert {client for client, text in diagnosis.clients.items() if text == "ok"} == {"go", "java", "chrome", "firefox"}
+    assert codes(_crossed(good, cross)) == ["chain-has-extras?"]
+
+
+def test_what_gnutls_alone_refuses_is_a_warning_with_its_words() -> None:
+    key = pki.key("crossed")
+    good = pki.authority("Crossed CA", root(), private=key, serial=1)
+    old = pki.authority("Crossed CA", root(), private=key, serial=2, not_after=pki.NOW - pki.DAY)
+    diagnosis = _crossed(old, good)
+    assert codes(diagnosis) == ["chain-has-extras?", "path-not-found-by-all?"]
+    assert {client for client, text in diagnosis.clients.items() if text != "ok"} == {"gnutls"}
+
+
+def test_an_expired_root_that_is_taken_first_is_the_store_s_fault() -> None:
+    bridge = pki.authority("Renewed Root", root(), private=pki.key("renewed root"))
+    old = pki.root("Renewed Root", private=pki.key("renewed root"), not_after=pki.NOW - pki.DAY)
+    leaf = pki.certificate(HOST, issuer=bridge)
+    diagnosis = diagnosed(sent(leaf, bridge), verifier(root(), old))
+    assert codes(diagnosis) == ["path-not-found-by-all"]
+    record = diagnosis.diagnoses[0]
+    assert "take the certificate CN=Renewed Root from their store" in record["summary"]
+    assert record["remedy"].startswith("Update the trust store")
+
+
+def test_a_policy_that_is_demanded_and_a_list_that_is_wrong_have_words_of_their_own() -> None:
+    demanding = pki.extension("2.5.29.36", pki.sequence(pki.tlv(0x80, b"\0")))
+    twice = pki.extension("2.5.29.32", pki.sequence(*[pki.sequence(pki.oid("1.2.3.4"))] * 2))
+    without = diagnosed(sent(of(), issuing()))
+    assert codes(without) == []
+    authority = pki.authority("Demanding CA", root(), extra=[demanding])
+    demanded = diagnosed(sent(pki.certificate(HOST, issuer=authority), authority))
+    wrong = diagnosed(sent(of(extra=[twice]), issuing()))
+    assert codes(demanded) == codes(wrong) == ["policy-not-satisfied"]
+    assert "which Go, Java and Chrome apply: a policy is demanded" in demanded.diagnoses[0]["summary"]
+    assert "lists the policy 1.2.3.4 twice" in wrong.diagnoses[0]["remedy"]
+    assert wrong.clients["go"].endswith("x509: invalid certificate policies")
+    assert wrong.clients["java"] == "ok" != demanded.clients["java"]
+
+
+def test_a_fault_of_a_ca_is_not_hidden_by_the_same_code_of_the_leaf() -> None:
+    authority = pki.authority("CA for clients", root(), purposes=("clientAuth",))
+    leaf = pki.certificate(HOST, issuer=authority, purposes=("serverAuth", "1.3.6.1.5.5.7.3.9"))
+    diagnosis = diagnosed(sent(leaf, authority))
+    assert codes(diagnosis) == ["not-for-server-auth"]
+    assert diagnosis.clients["openssl"] != "ok" and diagnosis.clients["firefox"] != "ok"
+
+
 def test_signatures_that_some_do_not_verify() -> None:
     authority = pki.authority("Ed25519 CA", root(), private=pki.key("modern", "ed25519"))
     diagnosis = diagnosed(sent(pki.certificate(HOST, issuer=authority), authority))
     assert codes(diagnosis) == ["unsupported-algorithm"]
-    assert "is signed with ed25519, which Chrome and Firefox do not know" in diagnosis.diagnoses[0]["summary"]
+    assert "is signed with ed25519, which is not known to Chrome and Firefox" in diagnosis.diagnoses[0]["summary"]
     assert {client for client, text in diagnosis.clients.items() if text != "ok"} == {"chrome", "firefox"}
 
 
