@@ -52,8 +52,8 @@ DIFFERENT: Mapping[tuple[str, str], str] = {
             "staple-expired",
             "staple-of-another",
             "staple-badly-signed",
-            "warns-of-name",
             "legacy-renegotiation",
+            "warns-of-name",
         )
     },
     **{("one-path-intercepted", client): _ONE_ADDRESS for client in ("chrome", "firefox")},

@@ -50,7 +50,10 @@ def opening_claims(case: Case) -> Iterator[Claim]:
             {**facts, **waited(probe), "recognised": "TLS", "recognised_protocol": "tls", **row_protocol(case)},
         )
     elif probe.failure is Failure.SILENT:
-        yield Claim("no-greeting", {**facts, **waited(probe), **_heard(probe)})
+        heard = _heard(probe)
+        if heard and probe.awaited == GREETING:
+            heard["partial"] = probe.bytes_received
+        yield Claim("no-greeting", {**facts, **waited(probe), **heard})
     elif probe.failure in _ENDINGS:
         yield _ended(probe, facts)
     else:
@@ -119,6 +122,8 @@ def _ended(probe: Probe, facts: dict[str, Any]) -> Claim:
         facts["words"] = probe.detail
     if probe.bytes_received and probe.awaited in UPGRADES:
         return Claim("starttls-refused", facts)
+    if probe.awaited in UPGRADES:
+        facts["request"] = probe.awaited
     return Claim("session-refused", facts)
 
 

@@ -90,7 +90,7 @@ def test_silence_is_reported_with_what_was_waited_for_and_how_long(
             "session-refused",
             "hangs up when it is sent EHLO (smtp), before TLS could be asked for",
         ),
-        (Failure.CLOSED, {"awaited": "StartTLS"}, "session-refused", "hangs up when it is sent StartTLS"),
+        (Failure.CLOSED, {"awaited": "StartTLS"}, "session-refused", "hangs up without a word when the session begins"),
         (
             Failure.CLOSED,
             {"awaited": "STARTTLS", "bytes_received": 90, "detail": "220 mx"},
