@@ -87,7 +87,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     # parse, call, print
     "cli": frozenset(
         {"demo", "explain", "fleet", "inventory", "model", "net", "output", "process", "rejudge", "report", "run"}
-        | {"warehouse", "x509"}
+        | {"starttls", "warehouse", "x509"}
     ),
     # for programs: the same run, and no command line
     "api": frozenset({"inventory", "model", "run", "starttls"}),
@@ -97,6 +97,8 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
 ONLY: Final[dict[tuple[str, str], frozenset[str]]] = {
     # which protocol a name or a port means
     ("inventory", "starttls"): frozenset({"services"}),
+    # the protocols of an inventory
+    ("cli", "starttls"): frozenset({"protocols"}),
     # the values of --resolver, --cache, --ntp and --webhook; the clock of trio loops
     ("cli", "net"): frozenset({"clocks", "dns.resolver_config", "http.disk_cache", "http.webhook", "sntp"}),
     ("cli", "x509"): frozenset({"client_certificate"}),

@@ -27,6 +27,18 @@ class _Number(click.FloatRange):
         return number
 
 
+protocol_option = click.option(
+    "--protocol", metavar="NAME", default="auto", show_default=True,
+    help="Protocol of rows that name none; auto is that of the port where it is a well-known one, else TLS first, and STARTTLS "
+    "where a greeting in plain text is recognised.",
+)  # fmt: skip
+port_option = click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(1, 65535),
+    help="Port of rows that name none. Default: the protocol's.",
+)
+
 NETWORK_OPTIONS: Final = (
     click.option(
         "--concurrency", metavar="N", type=click.IntRange(1, 100_000), default=1000, show_default=True,
@@ -74,15 +86,8 @@ NETWORK_OPTIONS: Final = (
     click.option("--all-addresses", is_flag=True, help="Probe every A and AAAA."),
     click.option("--ipv4", is_flag=True, help="IPv4 only (with --ipv6: both)."),
     click.option("--ipv6", is_flag=True, help="IPv6 only (with --ipv4: both)."),
-    click.option(
-        "--protocol", metavar="NAME", default="auto", show_default=True,
-        help="Protocol of rows that name none; auto is that of the port where it is a well-known one, else TLS first, and STARTTLS "
-        "where a greeting in plain text is recognised.",
-    ),
-    click.option(
-        "--port", metavar="N", type=click.IntRange(1, 65535),
-        help="Port of rows that name none. Default: the protocol's.",
-    ),
+    protocol_option,
+    port_option,
     click.option("--enumerate", is_flag=True, help="Find all versions and suites that each server accepts."),
     click.option("--exclude", type=FILE_NAME, metavar="FILE", help="Names and networks never to be contacted."),
     click.option(

@@ -24,7 +24,7 @@ from scanner.inventory.shapes import (
     strip_comment,
 )
 from scanner.inventory.table import parse_table
-from scanner.inventory.table_layout import SAMPLE_ROWS, TableLayout, unused_by_content
+from scanner.inventory.table_layout import SAMPLE_ROWS, TableLayout
 from scanner.lines import StreamBroken, batches_of_lines, blocks, close_binary, open_named
 from scanner.model.evidence import InvalidRow, Target
 from scanner.starttls.services import AUTO, protocol_named
@@ -229,11 +229,9 @@ class _OpenInventory:
         sample = []
         for raw in self._lines.following(SAMPLE_ROWS):
             cells = header_cells(self._decode(raw), columns.delimiter)
-            sample.append(dict(zip(columns.names, cells, strict=False)))
-        tags = set(layout.tags)
-        for name, looks in unused_by_content(sample, layout.used).items():
-            if name in tags:
-                layout.unused.setdefault(name, looks)
+            if len(cells) > 1 or columns.count == 1:  # else a quoted cell that spans lines
+                sample.append(dict(zip(columns.names, cells, strict=False)))
+        layout.look_at(sample)
         return parse_table(lines, columns, self._parser, self._decode)
 
     def _json(self, lines: NumberedLines) -> _Rows:
@@ -249,9 +247,7 @@ class _OpenInventory:
         if objects:
             self.layout = layout = json_layout(objects, self._mapping)
             sample = [{key.strip(): cell for key, cell in value.items() if isinstance(cell, str)} for value in objects]
-            for name, looks in unused_by_content(sample, layout.used).items():
-                if name in layout.tags:
-                    layout.unused.setdefault(name, looks)
+            layout.look_at(sample)
         return parse_json_lines(chain([first], lines), self._parser, self._decode, JsonKeys(self._mapping))
 
     def _plain(self, lines: NumberedLines) -> _Rows:

@@ -10,10 +10,12 @@ from msgspec import Struct, field
 from scanner.inventory.header_names import EMPTY_CELLS
 from scanner.inventory.hosts import Unusable, parse_address, parse_name
 from scanner.starttls.services import PORTS, protocol_named
-from scanner.text import folded, quoted
+from scanner.text import folded, quoted, shorten
 
 # Rows at the start by whose cells a column is recognised: what people look at to understand a table.
 SAMPLE_ROWS: Final = 50
+# Cells of a column that are shown.
+EXAMPLES: Final = 3
 # Columns that are named in one line; an export of a CMDB may have hundreds.
 MAX_NAMED: Final = 12
 # Bytes of a cell that are looked at.
@@ -44,6 +46,20 @@ class TableLayout(Struct):
     titles: list[tuple[int, str]] = field(default_factory=list)
     # columns that share their name with an earlier one: as they are written, and as their tags are called
     renamed: list[tuple[str, str]] = field(default_factory=list)
+    # the first cells of each column that are not empty
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def look_at(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Take examples from the first rows, and add to ``unused`` what these show. Their columns are called by their headers."""
+        for row in rows:
+            for name, cell in row.items():
+                kept = self.examples.setdefault(name, [])
+                if len(kept) < EXAMPLES and (text := cell.strip()) and text not in kept:
+                    kept.append(shorten(text, _LONGEST_CELL))
+        known = {*self.used.values(), *self.unused}
+        for name, looks in unused_by_content(rows, self.used).items():
+            if name and name not in known:
+                self.unused[name] = looks
 
     def remarks(self, *, brief: bool = False) -> list[str]:
         """Return what its user should know, a line each; without ``warnings``. ``brief`` leaves out what goes without saying."""
