@@ -16,7 +16,7 @@ from scanner.starttls.protocols import PROTOCOLS
 
 
 class RefusalMeaning(Struct, frozen=True):
-    """Why a session is refused: a word for machines, a clause that begins with what the server does, and what to do."""
+    """Why a session is refused: a stable identifier, a clause that begins with what the server does, and what to do."""
 
     reason: str
     meaning: str

@@ -50,10 +50,10 @@ def opening_claims(case: Case) -> Iterator[Claim]:
             {**facts, **waited(probe), "recognised": "TLS", "recognised_protocol": "tls", **row_protocol(case)},
         )
     elif probe.failure is Failure.SILENT:
-        heard = _heard(probe)
-        if heard and probe.awaited == GREETING:
-            heard["partial"] = probe.bytes_received
-        yield Claim("no-greeting", {**facts, **waited(probe), **heard})
+        received = _received_facts(probe)
+        if received and probe.awaited == GREETING:
+            received["partial"] = probe.bytes_received
+        yield Claim("no-greeting", {**facts, **waited(probe), **received})
     elif probe.failure in _ENDINGS:
         yield _ended(probe, facts)
     else:
@@ -106,7 +106,7 @@ def answer_word(probe: Probe) -> str:
     return str(probe.failure)
 
 
-def _heard(probe: Probe) -> dict[str, Any]:
+def _received_facts(probe: Probe) -> dict[str, Any]:
     if not probe.bytes_received:
         return {}
     facts: dict[str, Any] = {"bytes_received": probe.bytes_received}
@@ -117,7 +117,7 @@ def _heard(probe: Probe) -> dict[str, Any]:
 
 def _ended(probe: Probe, facts: dict[str, Any]) -> Claim:
     """Return what an end without an answer shows: that of the session, or of the upgrade where that was asked for last."""
-    facts |= {"failure": str(probe.failure), "ended": _ENDINGS[probe.failure], **_heard(probe)}  # type: ignore[index]
+    facts |= {"failure": str(probe.failure), "ended": _ENDINGS[probe.failure], **_received_facts(probe)}  # type: ignore[index]
     if probe.failure is Failure.CLOSED and probe.detail:
         facts["words"] = probe.detail
     if probe.bytes_received and probe.awaited in UPGRADES:
