@@ -35,6 +35,7 @@ from scanner.run.check import check_certificates
 from scanner.run.inputs import RunInputs
 from scanner.run.stream import FindingStream
 from scanner.starttls import PROTOCOLS
+from scanner.starttls.services import AUTO
 
 __all__ = [
     "scan", "check", "check_files", "Target", "Options", "FindingStream", "TlsweepError",
@@ -96,7 +97,8 @@ class Options(Struct, frozen=True, kw_only=True):
     # Language of summaries and remedies.
     language: str = "en"
     # Of targets that name none.
-    default_protocol: str = "tls"
+    # "auto": that of the port where it is a well-known one, else TLS first and then by the greeting.
+    default_protocol: str = "auto"
     default_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     # ADDRESS or ADDRESS:PORT. Default: the system's.
     resolvers: Sequence[str] = ()
@@ -153,7 +155,7 @@ def _checked(options: Options) -> tuple[ScanConfig, RunInputs]:
         given = msgspec.structs.asdict(msgspec.convert(msgspec.structs.asdict(options), Options))
     except msgspec.ValidationError as error:
         raise UsageProblem(f"Options: {error}") from None
-    for name, known in (("default_protocol", PROTOCOLS), ("language", LANGUAGES)):
+    for name, known in (("default_protocol", (AUTO, *PROTOCOLS)), ("language", LANGUAGES)):
         if given[name] not in known:
             raise UsageProblem(f"Options: {name} is one of {', '.join(known)}")
     if options.client_key is not None and options.client_cert is None:
@@ -164,7 +166,7 @@ def _checked(options: Options) -> tuple[ScanConfig, RunInputs]:
     given |= {"authenticate": options.client_cert is not None, "exclusions": exclusions}
     return (
         ScanConfig(**{name: given[name] for name in ScanConfig.__struct_fields__}),
-        RunInputs(**{name: given[name] for name in RunInputs.__struct_fields__}),
+        RunInputs(**{name: given[name] for name in RunInputs.__struct_fields__ if name in given}),
     )
 
 

@@ -38,6 +38,11 @@ def printable(text: str) -> str:
     return "".join(parts)
 
 
+def folded(text: str) -> str:
+    """Return ``text`` as names that people write are compared: letters and digits in one case. ``Port No.`` is ``portno``."""
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+
 def shorten(text: str, limit: int) -> str:
     """Return ``text`` cut to at most ``limit`` characters, the last of which is an ellipsis if something was cut."""
     return text if len(text) <= limit else text[: max(limit - 1, 0)] + ELLIPSIS

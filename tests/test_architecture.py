@@ -49,7 +49,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "tls": frozenset({"model", "x509"}),
     # certificates to verdicts
     "trust": frozenset({"model", "x509"}),
-    "inventory": frozenset({"model"}),
+    "inventory": frozenset({"model", "starttls"}),
     # lines of findings, on disk and back
     "output": frozenset({"model"}),
     # evidence to JSON and back
@@ -87,7 +87,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     # parse, call, print
     "cli": frozenset(
         {"demo", "explain", "fleet", "inventory", "model", "net", "output", "process", "rejudge", "report", "run"}
-        | {"warehouse", "x509"}
+        | {"starttls", "warehouse", "x509"}
     ),
     # for programs: the same run, and no command line
     "api": frozenset({"inventory", "model", "run", "starttls"}),
@@ -95,6 +95,10 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
 }
 # (package, imported package) -> the only modules of it that may be imported, where that is few of many.
 ONLY: Final[dict[tuple[str, str], frozenset[str]]] = {
+    # which protocol a name or a port means
+    ("inventory", "starttls"): frozenset({"services"}),
+    # the protocols of an inventory
+    ("cli", "starttls"): frozenset({"protocols"}),
     # the values of --resolver, --cache, --ntp and --webhook; the clock of trio loops
     ("cli", "net"): frozenset({"clocks", "dns.resolver_config", "http.disk_cache", "http.webhook", "sntp"}),
     ("cli", "x509"): frozenset({"client_certificate"}),
@@ -150,6 +154,7 @@ CACHES: Final[dict[str, str]] = {
     "explain/meanings.py": "shipped data",
     "explain/recognise.py": "shipped data",
     "fleet/correlate/domains.py": "the public suffix list",
+    "inventory/charset.py": "names of encodings",
     "language.py": "languages",
     "public_suffixes.py": "nothing",
     "rejudge/judging_options.py": "nothing",
@@ -179,6 +184,7 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
     "cryptography": ("tls/", "x509/", "trust/", "demo/"),
     "certifi": ("trust/",),
     "idna": ("inventory/", "demo/"),
+    "charset_normalizer": ("inventory/",),
     "orjson": (
         "tls/",
         "inventory/",
@@ -199,7 +205,11 @@ THIRD_PARTY: Final[dict[str, tuple[str, ...]]] = {
     "vl_convert": ("report/",),
 }
 # Import name -> distribution, where they differ.
-DISTRIBUTION: Final = {"dns": "dnspython", "vl_convert": "vl-convert-python"}
+DISTRIBUTION: Final = {
+    "charset_normalizer": "charset-normalizer",
+    "dns": "dnspython",
+    "vl_convert": "vl-convert-python",
+}
 
 # Pure packages: a moment, a random number or a socket is an argument there.
 PURE: Final = (
@@ -242,6 +252,7 @@ HEAVY: Final = (
 NOT_FOR_A_SCAN: Final = (
     "dns",
     "httpcore",
+    "charset_normalizer",
     "rich",
     "tqdm",
     "zstandard",

@@ -21,6 +21,7 @@ from scanner.process.limits import GC_THRESHOLD
 # Command, which is a function in the module of its name -> what it does
 COMMANDS: Final = {
     "scan": "Probe a whole inventory, one finding per target.",
+    "inventory": "Say how an inventory would be read, before it is scanned.",
     "check": "Diagnose one or a few targets, or certificate files, for a person.",
     "stats": "Fleet-wide statistics per cause, from findings.",
     "diff": "What is new, fixed, changed and still broken between runs.",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from scanner.errors import UsageProblem
 from scanner.inventory.exclude import load_exclusions
+from scanner.inventory.header_names import FIELDS
 from scanner.language import current_language
 from scanner.model.config import ScanConfig
 from scanner.net.dns.resolver_config import parse_servers
@@ -130,6 +131,24 @@ def run_inputs(given: dict[str, Any]) -> RunInputs:
         cache=cache_directory(given),
         exclusions=load_exclusions([given["exclude"]] if given["exclude"] else []),
     )
+
+
+def parse_columns(texts: Sequence[str]) -> dict[str, str]:
+    """Return which column has which meaning, by ``--column MEANING=HEADER``."""
+    columns: dict[str, str] = {}
+    for text in texts:
+        meaning, equals, header = text.partition("=")
+        meaning, header = meaning.strip().lower(), header.strip()
+        if not equals or not header:
+            raise UsageProblem(f'--column: {quoted(text)} is not of the form port="TCP Port"')
+        if meaning not in FIELDS:
+            raise UsageProblem(f"--column: {quoted(meaning)} is none of {', '.join(FIELDS)}")
+        if meaning in columns:
+            raise UsageProblem(f"--column: {meaning} is given twice")
+        if header in columns.values():
+            raise UsageProblem(f"--column: {quoted(header)} is given twice")
+        columns[meaning] = header
+    return columns
 
 
 def parse_workers(text: str) -> int:

@@ -27,6 +27,18 @@ class _Number(click.FloatRange):
         return number
 
 
+protocol_option = click.option(
+    "--protocol", metavar="NAME", default="auto", show_default=True,
+    help="Protocol of rows that name none; auto is that of the port where it is a well-known one, else TLS first, and STARTTLS "
+    "where a greeting in plain text is recognised.",
+)  # fmt: skip
+port_option = click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(1, 65535),
+    help="Port of rows that name none. Default: the protocol's.",
+)
+
 NETWORK_OPTIONS: Final = (
     click.option(
         "--concurrency", metavar="N", type=click.IntRange(1, 100_000), default=1000, show_default=True,
@@ -74,11 +86,8 @@ NETWORK_OPTIONS: Final = (
     click.option("--all-addresses", is_flag=True, help="Probe every A and AAAA."),
     click.option("--ipv4", is_flag=True, help="IPv4 only (with --ipv6: both)."),
     click.option("--ipv6", is_flag=True, help="IPv6 only (with --ipv4: both)."),
-    click.option("--protocol", metavar="NAME", default="tls", show_default=True, help="Protocol of rows that name none."),
-    click.option(
-        "--port", metavar="N", type=click.IntRange(1, 65535),
-        help="Port of rows that name none. Default: the protocol's.",
-    ),
+    protocol_option,
+    port_option,
     click.option("--enumerate", is_flag=True, help="Find all versions and suites that each server accepts."),
     click.option("--exclude", type=FILE_NAME, metavar="FILE", help="Names and networks never to be contacted."),
     click.option(
@@ -222,6 +231,11 @@ output_option = click.option(
     metavar="FILE",
     help="Findings, one JSON object a line; '-' or absent: standard output; .gz and .zst compress.",
 )
+column_option = click.option(
+    "--column", multiple=True, metavar="MEANING=HEADER",
+    help="Which column of the inventory is the host, address, port, protocol, sni or id, whatever it is called, such as "
+    'port="TCP Port"; repeatable.',
+)  # fmt: skip
 force_option = click.option("--force", is_flag=True, help="Overwrite an output that exists.")
 fail_on_option = click.option(
     "--fail-on",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Go on with an output that an earlier run left: rows that have a finding are not probed again.",
 )
+@opt.column_option
 @click.option("--certificates", type=FILE_NAME, metavar="FILE", help="Each distinct certificate once, with its DER.")
 @opt.fail_on_option
 @click.option(
@@ -78,7 +79,7 @@ def scan(inventory: str, **given: Any) -> int:
 
 def scan_options(inventory: str, given: dict[str, Any]) -> ScanOptions:
     """Return what the command line asks for. Raises ``UsageProblem``."""
-    from scanner.cli.option_values import parse_workers, run_inputs, scan_config
+    from scanner.cli.option_values import parse_columns, parse_workers, run_inputs, scan_config
     from scanner.cli.output_paths import refuse_scan_outputs
     from scanner.run.fail_on import parse_fail_on
     from scanner.run.inventory_scan import ScanOptions
@@ -94,6 +95,8 @@ def scan_options(inventory: str, given: dict[str, Any]) -> ScanOptions:
         force=given["force"],
         resume=given["resume"],
         workers=workers,
+        brief=given["no_progress"],
+        columns=parse_columns(given["column"]),
     )
     if given["force"] and given["resume"]:
         raise UsageProblem("--force and --resume exclude each other")

@@ -27,6 +27,7 @@ def finding_of(
     facts: Struct | None = None,
     fragments: Fragments | None = None,
     judged_with: Mapping[str, Any] | None = None,
+    run_warnings: Sequence[str] = (),
 ) -> Finding:
     """Return the finding of one target. ``verdicts`` is parallel to ``evidence.endpoints``.
 
@@ -46,4 +47,4 @@ def finding_of(
         faults = [*failed, describe_caught("finding", error)]
     if faults:
         diagnosis = not_fully_judged(diagnosis, faults)
-    return finding_record.finding(evidence, diagnosis, run_id, seen, judged_with=judged_with)
+    return finding_record.finding(evidence, diagnosis, run_id, seen, judged_with=judged_with, run_warnings=run_warnings)

@@ -16,7 +16,7 @@ from scanner.starttls.protocols import PROTOCOLS
 
 
 class RefusalMeaning(Struct, frozen=True):
-    """Why a session is refused: a word for machines, a clause that begins with what the server does, and what to do."""
+    """Why a session is refused: a stable identifier, a clause that begins with what the server does, and what to do."""
 
     reason: str
     meaning: str
@@ -159,6 +159,8 @@ def meaning_of(protocol: str, words: str, awaited: str | None) -> RefusalMeaning
     for protocols, pattern, meaning in _BY_CODE:
         if protocol in protocols and re.match(pattern, words.lstrip(), re.DOTALL) is not None:
             return meaning
+    if protocol == "irc":
+        words = words.removeprefix("ERROR")  # the command that ends every link
     for pattern, meaning in _BY_PHRASE:
         if re.search(pattern, words, re.IGNORECASE | re.DOTALL) is not None:
             return meaning

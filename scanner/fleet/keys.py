@@ -26,7 +26,9 @@ def identity(finding: Mapping[str, Any]) -> Identity:
         return (None,) * len(IDENTITY)
     if target.get("host") is None and target.get("id") is None:
         return ("", 0, "", None, None, f"row {target.get('row')}")
-    return tuple(_plain(target.get(part)) for part in IDENTITY)
+    found = tuple(_plain(target.get(part)) for part in IDENTITY)
+    # what was found out may differ between runs: a server that is down greets nobody
+    return (*found[:2], "tls", *found[3:]) if target.get("auto") is True else found
 
 
 def _plain(value: Any) -> Any:

@@ -10,12 +10,21 @@ import os
 import stat
 from typing import Final
 
-from scanner.inventory.reading import parse_targets, read_inventory
+from scanner.inventory.reading import Inventory, open_inventory, parse_targets, read_inventory
 from scanner.inventory.row_parser import MAX_LINE, ProtocolLike
 from scanner.inventory.shapes import CsvColumns, InventoryError, shape_of
 from scanner.lines import compression_of, decode
 
-__all__ = ["MAX_LINE", "InventoryError", "ProtocolLike", "count_rows_hint", "read_inventory", "parse_targets"]
+__all__ = [
+    "MAX_LINE",
+    "Inventory",
+    "InventoryError",
+    "ProtocolLike",
+    "count_rows_hint",
+    "open_inventory",
+    "read_inventory",
+    "parse_targets",
+]
 
 _CHUNK: Final = 1024 * 1024
 

@@ -103,8 +103,8 @@ def parse_host(text: str) -> tuple[str, bool]:
 
 
 def parse_port(text: str) -> int:
-    """Parse a TCP port from 1 to 65535. Spreadsheets write ``443.0`` for 443."""
-    digits = text[:-2] if text.endswith(".0") else text
+    """Parse a TCP port from 1 to 65535. Spreadsheets write ``443.0`` for 443, port scanners ``443/tcp``."""
+    digits = text[:-2] if text.endswith(".0") else text.lower().removesuffix("/tcp").removeprefix("tcp/")
     if digits.isascii() and digits.isdigit() and len(digits) <= 5:
         port = int(digits)
         if 1 <= port <= 65535:

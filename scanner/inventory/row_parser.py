@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from scanner.inventory.hosts import Unusable, parse_address, parse_host, parse_port, split_host_port
 from scanner.model.evidence import InvalidRow, Target
+from scanner.starttls.services import AUTO, protocol_named, protocol_of_port
 from scanner.text import quoted
 
 # A row with a host, a few columns and notes is well under 1 KB; 64 KB leaves room for long descriptions in a cell.
@@ -22,18 +23,12 @@ MAX_CACHED_PORTS: Final = 256
 # (line number from 1, bytes without the line end)
 NumberedLines = Iterator[tuple[int, bytes]]
 
-# Means "send no server_name" in the sni column, where an empty cell means the default.
+# Means "send no server_name" in the sni column, where an empty cell means the default. In the other columns it is empty.
 NO_SNI: Final = "-"
 
-# URL schemes that name one of our protocols differently.
-SCHEME_ALIASES: Final = {
-    "ssl": "tls",
-    "wss": "https",
-    "postgresql": "postgres",
-    "mariadb": "mysql",
-    "sqlserver": "mssql",
-    "managesieve": "sieve",
-}
+# What a service speaks that nothing is known of, and its port.
+_TLS: Final = "tls"
+_TLS_PORT: Final = 443
 
 
 class ProtocolLike(Protocol):
@@ -57,6 +52,7 @@ class RowCells(NamedTuple):
 class RowParser:
     """Turns cells into targets, filling in the run's defaults.
 
+    ``default_protocol`` applies to rows that name none; ``AUTO`` takes that of the port where it is a well-known one.
     ``default_port`` applies to rows without a port; a URL implies the port of its scheme.
     ``protocols`` maps each protocol's name to a record with its default ``port``.
     """
@@ -66,7 +62,18 @@ class RowParser:
         self._protocols = protocols
         self._own_default_port = default_port
         self._ports: dict[str, int] = {}  # parsed ports by the text of the cell
-        self._plain_port = default_port if default_port is not None else protocols[default_protocol].port
+        self._plain_port = default_port if default_port is not None else self._port_of(default_protocol)
+        self._plain_protocol, self._plain_auto = default_protocol, False
+        if default_protocol == AUTO:
+            self._plain_protocol, self._plain_auto = self._by_port(self._plain_port or _TLS_PORT)
+
+    def _port_of(self, protocol: str) -> int | None:
+        return _TLS_PORT if protocol == AUTO else self._protocols[protocol].port
+
+    def _by_port(self, port: int) -> tuple[str, bool]:
+        """Return the protocol of a port, and whether that is only where a probe begins, since the port says nothing."""
+        protocol = protocol_of_port(port, self._protocols)
+        return (_TLS, True) if protocol is None else (protocol, False)
 
     def parse(self, row: int, line: int | None, cells: RowCells, tags: dict[str, Any]) -> Target | InvalidRow:
         """Return the target of row number ``row``, which begins on line ``line`` (``None`` if not read from a file)."""
@@ -84,7 +91,9 @@ class RowParser:
             except Unusable as error:
                 return invalid(row, line, error.reason, RowCells(text), {})
             sni = None if is_ip else host
-            return Target(row, host, self._plain_port, self._default_protocol, sni, None, None, {}, is_ip)
+            return Target(
+                row, host, self._plain_port, self._plain_protocol, sni, None, None, {}, is_ip, self._plain_auto
+            )
         return self.parse(row, line, RowCells(text), {})
 
     def _target(self, row: int, cells: RowCells, tags: dict[str, Any]) -> Target:
@@ -92,10 +101,7 @@ class RowParser:
         scheme, host_text, host_port = None, cells.host, None
         if ":" in host_text or "/" in host_text or "@" in host_text:
             scheme, host_text, host_port = _split_host_cell(host_text)
-        if scheme is not None and scheme not in self._protocols:
-            if scheme in ("http", "ws"):
-                raise Unusable(f"{scheme}:// is not TLS: write https://, or the host alone")
-            raise Unusable(f"the scheme {quoted(scheme)} is no protocol that is known")
+            scheme = None if scheme is None else self._scheme(scheme)
 
         if host_text:
             host, is_ip = parse_host(host_text)
@@ -104,26 +110,45 @@ class RowParser:
         else:
             raise Unusable("the host is empty")
 
-        protocol = cells.protocol
-        if protocol:
-            protocol = protocol.lower()
-            protocol = protocol if protocol in self._protocols else SCHEME_ALIASES.get(protocol, protocol)
-            if protocol not in self._protocols:
-                raise Unusable(f"protocol {quoted(cells.protocol)} is not known")
-            if scheme is not None and scheme != protocol:
-                raise Unusable(f"the host's URL says {scheme} and the protocol column says {protocol}")
-        else:
-            protocol = scheme or self._default_protocol
-
+        protocol = self._protocol(cells.protocol, scheme)
         port = self._ports.get(cells.port) if host_port is None else None
         if port is None:
             port = self._port(cells.port, host_port, scheme, protocol)
             if cells.port and len(self._ports) < MAX_CACHED_PORTS:
                 self._ports[cells.port] = parse_port(cells.port)
+        auto = False
+        if protocol == AUTO:
+            protocol, auto = self._by_port(port)
         sni = None if is_ip else host
         if cells.sni:
             sni = _read_sni(cells.sni)
-        return Target(row, host, port, protocol, sni, address, cells.id, tags, is_ip)
+        return Target(row, host, port, protocol, sni, address, cells.id, tags, is_ip, auto)
+
+    def _scheme(self, scheme: str) -> str:
+        """Return the protocol of a URL's scheme."""
+        if scheme in ("http", "ws"):
+            raise Unusable(f"{scheme}:// is not TLS: write https://, or the host alone")
+        protocol = protocol_named(scheme, self._protocols)
+        if protocol is None:
+            raise Unusable(f"the scheme {quoted(scheme)} is no protocol that is known")
+        return protocol
+
+    def _protocol(self, cell: str, scheme: str | None) -> str:
+        """Return the protocol that the cell names, else the URL's scheme, else the default."""
+        if not cell:
+            return scheme or self._default_protocol
+        protocol = protocol_named(cell.lower(), self._protocols)
+        if protocol is None:
+            if cell.lower() in ("http", "udp"):
+                raise Unusable(f"protocol {quoted(cell)} is not TLS: leave it empty to have it found out")
+            raise Unusable(f"protocol {quoted(cell)} is not known: leave it empty to have it found out")
+        if scheme is None or scheme == protocol:
+            return protocol
+        if protocol in (AUTO, _TLS):
+            return scheme  # which is less general
+        if scheme in (AUTO, _TLS):
+            return protocol
+        raise Unusable(f"the host's URL says {scheme} and the protocol column says {protocol}")
 
     def _port(self, cell: str, in_host: str | None, scheme: str | None, protocol: str) -> int:
         port = parse_port(cell) if cell else None
@@ -136,7 +161,7 @@ class RowParser:
             return port
         default = self._own_default_port if scheme is None else None
         if default is None:
-            default = self._protocols[protocol].port
+            default = self._port_of(protocol)
         if default is None:
             raise Unusable(f"protocol {protocol} has no usual port: name one")
         return default
@@ -165,7 +190,7 @@ def too_long(row: int, line: int) -> InvalidRow:
 
 
 def _split_host_cell(text: str) -> tuple[str | None, str, str | None]:
-    """Split a host cell that has a port or is a URL into (protocol of the scheme, host, port), ignoring path and query."""
+    """Split a host cell that has a port or is a URL into (scheme, host, port), ignoring path and query."""
     before, separator, rest = text.partition("://")
     if not separator:
         if "@" in text:
@@ -180,7 +205,7 @@ def _split_host_cell(text: str) -> tuple[str | None, str, str | None]:
     if not host:
         raise Unusable(f"the URL {quoted(_without_userinfo(text))} names no host")
     # "https://host:/" is allowed by RFC 3986 section 3.2.3 and means the default port
-    return SCHEME_ALIASES.get(scheme, scheme), host, port or None
+    return scheme, host, port or None
 
 
 def _without_userinfo(text: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from scanner.inventory.row_parser import MAX_LINE, NumberedLines, RowCells, RowParser, invalid
+from scanner.inventory.header_names import EMPTY_CELLS
+from scanner.inventory.row_parser import MAX_LINE, NO_SNI, NumberedLines, RowCells, RowParser, invalid
 from scanner.inventory.shapes import CsvColumns
-from scanner.lines import StreamBroken, decode
+from scanner.lines import StreamBroken
 from scanner.model.evidence import InvalidRow, Target
 from scanner.text import printable
 
@@ -24,7 +25,9 @@ class _BadRecord(str):
     __slots__ = ()
 
 
-def _records(lines: NumberedLines, columns: CsvColumns) -> Iterator[tuple[int, list[str] | _BadRecord]]:
+def _records(
+    lines: NumberedLines, columns: CsvColumns, decode: Callable[[bytes], str]
+) -> Iterator[tuple[int, list[str] | _BadRecord]]:
     """Yield (number of its first line, cells) for every record (RFC 4180); quoted cells may span lines.
 
     A quote that is unbalanced or not closed within ``MAX_QUOTED_LINES`` spoils only the line it is on: reading goes
@@ -42,7 +45,7 @@ def _records(lines: NumberedLines, columns: CsvColumns) -> Iterator[tuple[int, l
                 yield number, _BadRecord(f"the line is longer than {MAX_LINE} bytes")
             continue
         text = decode(raw)
-        if not text or (text.isspace() and delimiter not in text) or ("#" in text and text.lstrip(" ")[0] == "#"):
+        if not text or (text.isspace() and delimiter not in text) or ("#" in text and _is_comment(text, delimiter)):
             continue
         if '"' not in text:
             if text[-1] == "\r":
@@ -52,7 +55,7 @@ def _records(lines: NumberedLines, columns: CsvColumns) -> Iterator[tuple[int, l
         taken: list[tuple[int, bytes]] = []
         # A space before an opening quote is not part of the cell; other leading spaces are.
         spaced = delimiter + ' "' in text
-        feed = _continued(text, taken, again, lines)
+        feed = _continued(text, taken, again, lines, decode)
         try:
             cells = next(csv.reader(feed, delimiter=delimiter, strict=True, skipinitialspace=spaced), [])
         except csv.Error as error:
@@ -62,13 +65,23 @@ def _records(lines: NumberedLines, columns: CsvColumns) -> Iterator[tuple[int, l
         except StreamBroken:
             again.extendleft(reversed(taken))
             yield number, _BadRecord("a quote is opened and never closed")
-            yield from _records(iter(again), columns)
+            yield from _records(iter(again), columns, decode)
             raise
         yield number, cells
 
 
+def _is_comment(text: str, delimiter: str) -> bool:
+    """Return whether a record is a comment: it begins with ``#``, and not with an error of a spreadsheet such as ``#N/A``."""
+    text = text.lstrip(" ")
+    return text[0] == "#" and text.split(delimiter, 1)[0].strip() not in EMPTY_CELLS
+
+
 def _continued(
-    text: str, taken: list[tuple[int, bytes]], again: deque[tuple[int, bytes]], lines: NumberedLines
+    text: str,
+    taken: list[tuple[int, bytes]],
+    again: deque[tuple[int, bytes]],
+    lines: NumberedLines,
+    decode: Callable[[bytes], str],
 ) -> Iterator[str]:
     """Yield ``text``, then further lines as the ``csv`` reader asks for them, within the limits.
 
@@ -96,38 +109,47 @@ def _csv_reason(error: str) -> str:
     return f"the line is not CSV ({printable(error)})"
 
 
-def parse_table(lines: NumberedLines, columns: CsvColumns, parser: RowParser) -> Iterator[Target | InvalidRow]:
-    """Yield the rows of a table whose header has been read."""
+def parse_table(
+    lines: NumberedLines, columns: CsvColumns, parser: RowParser, decode: Callable[[bytes], str]
+) -> Iterator[Target | InvalidRow]:
+    """Yield the rows of a table whose header has been read. Cells are trimmed, and empty words are empty where they matter."""
     row = 0
     count = columns.count
     host, port, protocol = columns.host, columns.port, columns.protocol
     sni, address, identifier = columns.sni, columns.address, columns.id
     tag_columns, unnamed = columns.tags, columns.unnamed
-    for number, cells in _records(lines, columns):
+
+    def known(cells: list[str], index: int) -> str:
+        if index < 0:
+            return ""
+        cell = cells[index].strip()
+        return "" if cell in EMPTY_CELLS else cell
+
+    for number, cells in _records(lines, columns, decode):
         if isinstance(cells, _BadRecord):
             row += 1
             yield invalid(row, number, str(cells), RowCells(), {})
             continue
         found = len(cells)
-        name = cells[host].strip() if 0 <= host < found else ""
-        if not name and not "".join(cells).strip():
+        if not (0 <= host < found and cells[host].strip()) and not "".join(cells).strip():
             continue
         row += 1
         if found < count:
             cells.extend([""] * (count - found))
-        tags: dict[str, Any] = {name: cells[index] for name, index in tag_columns}
+        tags: dict[str, Any] = {name: cells[index].strip() for name, index in tag_columns}
         if unnamed:
-            tags.update((name, cells[index]) for name, index in unnamed if cells[index])
-        known = RowCells(
-            name,
-            cells[port].strip() if port >= 0 else "",
-            cells[protocol].strip() if protocol >= 0 else "",
-            cells[sni].strip() if sni >= 0 else "",
-            cells[address].strip() if address >= 0 else "",
+            tags.update((name, cell) for name, index in unnamed if (cell := cells[index].strip()))
+        name = known(cells, sni)
+        row_cells = RowCells(
+            known(cells, host),
+            known(cells, port),
+            known(cells, protocol),
+            name or (NO_SNI if sni >= 0 and cells[sni].strip() == NO_SNI else ""),
+            known(cells, address),
             (cells[identifier].strip() or None) if identifier >= 0 else None,
         )
         if found > count and any(cell.strip() for cell in cells[count:]):
             reason = f"the line has {found} fields where the header names {count}: is a comma or a quote unquoted?"
-            yield invalid(row, number, reason, known, tags)
+            yield invalid(row, number, reason, row_cells, tags)
             continue
-        yield parser.parse(row, number, known, tags)
+        yield parser.parse(row, number, row_cells, tags)

@@ -47,5 +47,6 @@ class ScanConfig(Struct, frozen=True, kw_only=True):
     private_urls: bool = False
     # Language of the texts in findings (scanner.language); codes, causes and keys do not depend on it.
     language: str = "en"
-    default_protocol: str = "tls"
+    # "auto": by the port where it is a well-known one (scanner.starttls.services), else TLS first
+    default_protocol: str = "auto"
     default_port: int | None = None

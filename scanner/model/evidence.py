@@ -38,7 +38,8 @@ class Target(Struct, frozen=True):
 
     ``host`` is an IP literal in canonical text or a lower-case A-label name without a final dot;
     ``sni`` is what is sent as server_name (RFC 6066 section 3), ``None`` where nothing is (IP literals);
-    ``address`` is given when DNS is to be skipped.
+    ``address`` is given when DNS is to be skipped. ``auto``: neither the row nor its port says the protocol; ``protocol`` is
+    then ``tls``, and once a probe has met a greeting in plain text, what that is of.
     """
 
     row: int
@@ -50,11 +51,17 @@ class Target(Struct, frozen=True):
     id: str | int | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
     host_is_ip: bool = False
+    auto: bool = False
 
     @property
     def name(self) -> str:
         """The reference identity that the certificate must match (RFC 9525): the host asked for."""
         return self.sni or self.host
+
+    @property
+    def asked_protocol(self) -> str:
+        """The protocol that the row asks for, whatever was found out: ``auto``, or ``protocol``."""
+        return "auto" if self.auto else self.protocol
 
 
 class InvalidRow(Struct, frozen=True):

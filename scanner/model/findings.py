@@ -52,13 +52,16 @@ class TargetRecord(TypedDict):
     port: int | None
     """TCP port."""
     protocol: str | None
-    """Protocol spoken before or inside TLS: ``tls``, ``https``, ``smtp`` (STARTTLS), ``smtps``, ..."""
+    """Protocol that was used before or inside TLS: ``tls``, ``https``, ``smtp`` (STARTTLS), ``smtps``, ..."""
     sni: str | None
     """Name sent as server_name (RFC 6066); ``null`` where none is sent."""
     address: str | None
     """Address given by the row, which then skips DNS."""
     tags: dict[str, Any]
-    """Every other column of the row, untouched."""
+    """Every other column of the row under its own name, trimmed."""
+    auto: NotRequired[bool]
+    """``true`` where neither the row nor its port says the protocol: ``protocol`` is what was found out, ``tls`` unless a
+    greeting in plain text was recognised."""
 
 
 class DiagnosisRecord(TypedDict):
@@ -433,6 +436,9 @@ class Finding(TypedDict):
     its default left out."""
     judged_with: NotRequired[dict[str, Any]]
     """Options of the judgement that are not the default, by the option's name."""
+    run_warnings: NotRequired[list[str]]
+    """What may be a mistake in the run as a whole, the same in each of its findings: columns of the inventory that look like a host,
+    port, protocol or address and are not used."""
     error: NotRequired[str]
     """What is wrong with the row (``invalid``), or why the target is not fully judged: tlsweep itself failed on a part of it, or
     contacted no address. What the finding says stands; ``outcome`` is not ``ok`` then."""

@@ -32,7 +32,7 @@ from scanner.net.complete import Completer, CompletionRequest, TargetService
 from scanner.net.dns.resolver import AddressResolver
 from scanner.net.pacing import Pacer
 from scanner.net.probe import Prober, Timing
-from scanner.starttls import Dialogue
+from scanner.starttls import Dialogue, upgrades_of
 from scanner.tls.offers import MODERN, Offer
 
 # The first hello may take this share of a target's time; the rest is for the questions that a silent server leaves.
@@ -49,6 +49,18 @@ MAX_FALLBACKS: Final = 4
 MAX_ADDRESSES: Final = 64
 # By default a kernel sends the SYN again after 1 s and 3 s (RFC 6298): a connection that waited this long was tried three times.
 KERNEL_RETRIED: Final = 3.0
+# The protocol of a target that leaves it open, until a greeting in plain text was recognised.
+TLS_FIRST: Final = "tls"
+# How the opening of one protocol ends with a server of a similar one.
+_OF_ANOTHER_PROTOCOL: Final = frozenset(
+    {
+        Failure.STARTTLS_NOT_OFFERED,
+        Failure.STARTTLS_REFUSED,
+        Failure.STARTTLS_MALFORMED,
+        Failure.SESSION_REFUSED,
+        Failure.CLOSED,
+    }
+)
 # Back-off before a retry, in seconds: a base that doubles, and as much again at random.
 BACKOFF: Final = 0.25
 # Words of a server that may serve the same client a moment later: SMTP's and FTP's 4xx, and what others say to a crowd
@@ -150,7 +162,7 @@ class Observer:
         else:
             endpoints = await probes.of_first_that_connects(addresses[:MAX_FALLBACKS])
         return Evidence(
-            target=target,
+            target=probes.target,
             started=started,
             dns=dns,
             endpoints=endpoints,
@@ -197,16 +209,20 @@ class Observer:
 
 
 class _TargetProbes:
-    """The connections to one target."""
+    """The connections to one target. ``target`` has the protocol that was found out, where the row leaves it open."""
 
-    __slots__ = ("_next_question", "_observer", "_started", "_target", "alpn", "attempts", "bugs")
+    __slots__ = (
+        "_deciding", "_next_question", "_observer", "_settled", "_started", "alpn", "attempts", "bugs", "target",
+    )  # fmt: skip
 
     def __init__(self, observer: Observer, target: Target, started: float, next_question: NextQuestion) -> None:
         self._observer = observer
-        self._target = target
+        self.target = target
         self._started = started
         self._next_question = next_question
         self.alpn = observer.services.alpn_of(target.protocol)
+        self._settled = False  # an address has answered in TLS
+        self._deciding = trio.Lock()
         self.attempts = 0
         self.bugs: list[str] = []  # our own exceptions, each of which cost a probe or the rest of the follow-ups
 
@@ -235,9 +251,15 @@ class _TargetProbes:
 
     async def _endpoint(self, address: str, budget: TimeBudget) -> EndpointEvidence:
         """Probe one address and ask its follow-ups."""
-        observer, target = self._observer, self._target
+        observer, target = self._observer, self.target
         try:
             probe = await self._first_probe(address, budget)
+            if target.auto:
+                if probe.failure is Failure.PLAINTEXT:
+                    probe = await self._upgraded(address, probe, budget)
+                elif probe.flight is not None:
+                    self._settled = True
+                target = self.target
         except BaseException as error:  # noqa: BLE001 - our own bug costs this address, never the others
             bug = describe_caught("probe", error)
             return EndpointEvidence(address, Probe(MODERN.name, target.sni, Stage.CONNECT, Failure.BUG, detail=bug))
@@ -291,7 +313,7 @@ class _TargetProbes:
         tries = cut = 0
         while True:
             wait = max(budget.left * FIRST_SHARE, FOLLOWUP_LEAST)
-            probe = await self.probe(address, MODERN, self._target.sni, self.alpn, budget, min(wait, budget.left))
+            probe = await self.probe(address, MODERN, self.target.sni, self.alpn, budget, min(wait, budget.left))
             if probe.failure is None or tries >= config.retries or not may_be_transient(probe, config):
                 return probe if cut == 0 else replace(probe, cut=cut)
             cut += probe.failure in (Failure.RESET, Failure.CLOSED)
@@ -303,6 +325,30 @@ class _TargetProbes:
             with observer.services.pacer.yield_slot():
                 await trio.sleep(pause)
             budget.left -= observer.now() - begun
+
+    async def _upgraded(self, address: str, plain: Probe, budget: TimeBudget) -> Probe:
+        """Probe again a server that answered in plain text, by the opening of the protocol that it was recognised as.
+
+        Of a target with several addresses the first that is recognised decides for all: a finding is about one protocol. Return
+        ``plain`` where it is none that has an opening, or another address has answered in TLS.
+        """
+        async with self._deciding:
+            first = self.target
+            if self._settled:
+                return plain
+            protocols = (first.protocol,) if first.protocol != TLS_FIRST else upgrades_of(plain.recognised)
+            tried: list[tuple[Target, Probe]] = []
+            for protocol in protocols:
+                if budget.left <= 0:
+                    break
+                self.target = replace(first, protocol=protocol)
+                self.alpn = self._observer.services.alpn_of(protocol)
+                tried.append((self.target, await self._first_probe(address, budget)))
+                if tried[-1][1].failure not in _OF_ANOTHER_PROTOCOL:
+                    return tried[-1][1]
+            # none offers TLS: the likeliest is what it is
+            self.target, found = tried[0] if tried else (first, plain)
+            return found
 
     async def probe(
         self,
@@ -319,7 +365,7 @@ class _TargetProbes:
 
         ``direct``: TLS begins at once, whatever the protocol."""
         self.attempts += 1
-        observer, target = self._observer, self._target
+        observer, target = self._observer, self.target
         services = observer.services
         probe, seconds = await services.pacer.run(
             address,
@@ -340,7 +386,7 @@ class _TargetProbes:
         self, address: str, question: FollowUp, alpn: tuple[bytes, ...], budget: TimeBudget, wait: float
     ) -> Completion:
         """Complete a handshake, when it is this address's turn; again where the connection failed."""
-        observer, target = self._observer, self._target
+        observer, target = self._observer, self.target
         services = observer.services
         service = TargetService(
             target.name,

@@ -40,7 +40,8 @@ class Completed:
         if not isinstance(row, int) or not 0 <= row < MAX_ROW:
             self.unreadable += 1
             return
-        identity = _identity(*map(target.get, ("host", "port", "protocol", "sni", "address")))
+        protocol = "auto" if target.get("auto") is True else target.get("protocol")
+        identity = _identity(target.get("host"), target.get("port"), protocol, *map(target.get, ("sni", "address")))
         number, slot = divmod(row, _PAGE)
         page = self._pages.setdefault(number, {})
         page[slot] = identity
@@ -59,8 +60,11 @@ class Completed:
         known = page.get(slot, 0) if isinstance(page, dict) else page[slot]
         if known == 0:
             return "todo"
-        sni, address = (row.sni, row.address) if isinstance(row, Target) else (None, None)
-        return "done" if known == _identity(row.host, row.port, row.protocol, sni, address) else "changed"
+        if isinstance(row, Target):
+            identity = _identity(row.host, row.port, row.asked_protocol, row.sni, row.address)
+        else:
+            identity = _identity(row.host, row.port, row.protocol, None, None)
+        return "done" if known == identity else "changed"
 
 
 def _identity(*parts: object) -> int:

@@ -43,7 +43,7 @@ REMEMBERED_BYTES: Final = 4 << 20
 # Errors of the files that the user named, or of this machine, which end the command.
 _FATAL: Final = (StoreError, LogListError, CertificateStoreError)
 # Members that are kept, as they record what was done and not what it means.
-_OF_THE_RUN: Final = ("run", "target", "started", "duration_ms", "attempts")
+_OF_THE_RUN: Final = ("run", "target", "started", "duration_ms", "attempts", "run_warnings")
 
 
 class Rejudged(Struct, frozen=True):

@@ -18,6 +18,8 @@ from scanner.run.inputs import RunInputs, make_judgement, new_run_id
 from scanner.run.scan import Callbacks
 from scanner.run.wiring import open_run
 from scanner.starttls import PROTOCOLS
+from scanner.starttls.services import AUTO, protocol_named, protocol_of_port
+from scanner.text import quoted
 from scanner.trust.file_chains import leaf_position, ordered_chain
 from scanner.x509.certificate_files import read_chain
 
@@ -58,8 +60,13 @@ def check_certificates(
             host, is_ip = parse_host(host)
         except Unusable as error:
             raise UsageProblem(f"--host: {error.reason}") from None
+    port, protocol = config.default_port or 443, protocol_named(config.default_protocol, PROTOCOLS)
+    if protocol is None:
+        raise UsageProblem(f"--protocol: {quoted(config.default_protocol)} is not known")
+    if protocol == AUTO:
+        protocol = protocol_of_port(port, PROTOCOLS) or "tls"
     target = Target(
-        row=1, host=host or path, port=config.default_port or 443, protocol=config.default_protocol,
+        row=1, host=host or path, port=port, protocol=protocol,
         sni=None if is_ip else host, host_is_ip=is_ip,
     )  # fmt: skip
     certificates, leaf = file.certificates, leaf_position(file.certificates, file.keys, host)

@@ -39,6 +39,8 @@ class RunInputs(Struct, frozen=True, kw_only=True):
     # a directory that keeps what was fetched between runs
     cache: str | None = None
     exclusions: Exclusions = field(default_factory=Exclusions)
+    # what in the inventory may be a mistake, for the run's record
+    warnings: Sequence[str] = ()
 
 
 # Options that the judgement of a finding depends on, as `judged_with` names them -> the fields with their values. The trust
@@ -106,6 +108,7 @@ def make_judgement(
         transparency=transparency or make_transparency(inputs),
         fragments=fragments,
         judged_with=judged_with(config, inputs),
+        run_warnings=inputs.warnings,
     )
 
 

@@ -7,19 +7,20 @@ contacted.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scanner.codec.certificate_dedup import Fragments
 from scanner.errors import UsageProblem, innermost
 from scanner.fleet.correlate.fleet_verdicts import ClockVerdict
 from scanner.fleet.stats.run_counts import RunCounts
-from scanner.inventory import count_rows_hint, read_inventory
+from scanner.inventory import Inventory, count_rows_hint, open_inventory
 from scanner.model.config import ScanConfig
 from scanner.net.clocks import WallClock
 from scanner.net.outage import NetworkLost
@@ -59,6 +60,10 @@ class ScanOptions(Struct, frozen=True, kw_only=True):
     force: bool = False
     resume: bool = False
     workers: int = 1
+    # only say what is not as it always is
+    brief: bool = False
+    # meaning -> column of the inventory that has it, where that is said by hand
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 class InventoryScan:
@@ -80,20 +85,23 @@ class InventoryScan:
         """Open the inputs and outputs. Raises a ``TlsweepError`` if anything is wrong with them; nothing is contacted."""
         self.fragments = fragments or Fragments()
         self.interrupted = False
-        self._options = options
         self._log = log
         self._clock = clock or WallClock()
         self._logged: set[str] = set()
         self._clock_logged = False
         self._show_progress: ShowProgress | None = None
         self._total: int | None = None
-        self._judgement = make_judgement(
-            options.config, options.inputs, run_id=new_run_id(time.time()), fragments=self.fragments
-        )
         if options.inputs.earlier is not None:
             next(read_findings([options.inputs.earlier]), None)  # raises if no line is a finding
         with ExitStack() as files:
-            rows = _open_inventory(options, files)
+            inventory = _open_inventory(options, files, log)
+            rows = inventory.rows
+            warnings = inventory.layout.warnings()
+            if warnings:
+                options = replace(options, inputs=replace(options.inputs, warnings=tuple(warnings)))
+            self._judgement = make_judgement(
+                options.config, options.inputs, run_id=new_run_id(time.time()), fragments=self.fragments
+            )
             self._outputs, done = open_outputs(
                 files,
                 options.output,
@@ -107,6 +115,11 @@ class InventoryScan:
                 rows = _remaining(rows, done)
             self._rows = rows if wanted is None else filter(wanted, rows)
             self._files = files.pop_all()
+        self._options = options
+        for remark in inventory.remarks(brief=options.brief):
+            log(remark)
+        for warning in warnings:
+            log(f"warning: {warning}")
 
     @property
     def counts(self) -> RunCounts:
@@ -201,17 +214,20 @@ class InventoryScan:
         self._total = await trio.to_thread.run_sync(count_rows_hint, self._options.inventory, abandon_on_cancel=True)
 
 
-def _open_inventory(options: ScanOptions, files: ExitStack) -> Iterator[Row]:
-    """Return the rows of the inventory, which is closed with ``files``. Raises ``InventoryError``."""
-    rows = read_inventory(
+def _open_inventory(options: ScanOptions, files: ExitStack, log: Callable[[str], None]) -> Inventory:
+    """Return the inventory, whose rows are closed with ``files``. Raises ``InventoryError``."""
+    inventory = open_inventory(
         options.inventory,
         default_protocol=options.config.default_protocol,
         default_port=options.config.default_port,
         protocols=PROTOCOLS,
+        columns=options.columns,
+        log=log,
     )
+    rows = inventory.rows
     if isinstance(rows, Generator):
         files.callback(_close_rows, rows, patient=options.inventory != "-")
-    return rows
+    return inventory
 
 
 def _remaining(rows: Iterator[Row], done: Completed) -> Iterator[Row]:

@@ -34,8 +34,8 @@ from scanner.trust.verifier import ChainVerifier
 class Judgement:
     """Judges evidence by the options of one run and writes its findings.
 
-    With ``fragments`` the findings hold certificates as JSON text: they can be written, not read. ``judged_with`` goes into each
-    finding.
+    With ``fragments`` the findings hold certificates as JSON text: they can be written, not read. ``judged_with``
+    and ``run_warnings`` go into each finding.
     """
 
     def __init__(
@@ -47,8 +47,10 @@ class Judgement:
         transparency: Transparency | None = None,
         fragments: Fragments | None = None,
         judged_with: Mapping[str, Any] | None = None,
+        run_warnings: Sequence[str] = (),
     ) -> None:
         self.run_id = run_id
+        self.run_warnings = run_warnings
         self._config = config
         self.verifier = verifier
         self._transparency = transparency
@@ -151,6 +153,7 @@ class Judgement:
             facts=facts,
             fragments=self._fragments,
             judged_with=self._judged_with,
+            run_warnings=self.run_warnings,
         )
 
     def file_finding(self, evidence: Evidence, *, name: str | None) -> Finding:

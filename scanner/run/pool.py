@@ -180,14 +180,18 @@ class WorkerPool:
         await self._rescan_lost()
 
     async def _distribute(self, rows: Iterator[Row], channels: list[trio.MemorySendChannel[list[Target]]]) -> None:
-        exclusions = self._assignments[0].inputs.exclusions
+        inputs = self._assignments[0].inputs
+        exclusions = inputs.exclusions
         read = RowBatches(mark_excluded(rows, exclusions) if len(exclusions) else rows)
         while batch := await trio.to_thread.run_sync(read, abandon_on_cancel=True):
             self._read += len(batch)
             shards: list[list[Target]] = [[] for _ in channels]
             for row in batch:
                 if isinstance(row, InvalidRow):
-                    self._write(finding_record.invalid_finding(row, self._assignments[0].run_id, started=self._clock()))
+                    finding = finding_record.invalid_finding(
+                        row, self._assignments[0].run_id, started=self._clock(), run_warnings=inputs.warnings
+                    )
+                    self._write(finding)
                 else:
                     shards[shard_of(row, len(channels))].append(row)
             for channel, shard in zip(channels, shards, strict=True):

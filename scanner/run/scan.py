@@ -88,7 +88,7 @@ MAX_ATTEMPTS: Final = 4
 
 TargetKey = tuple[str, int, str, str | None, str | None]
 # What makes two rows one target
-_key_of: Final[Callable[[Target], TargetKey]] = attrgetter("host", "port", "protocol", "sni", "address")
+_key_of: Final[Callable[[Target], TargetKey]] = attrgetter("host", "port", "asked_protocol", "sni", "address")
 
 
 def is_clean(verdicts: Verdicts) -> bool:
@@ -252,7 +252,11 @@ class Scan:
         in_flight, recent = self._in_flight, self._recent
         while (row := await queue.get()) is not None:
             if isinstance(row, InvalidRow):
-                self._write(finding_record.invalid_finding(row, self.judgement.run_id, started=self._clock()))
+                judgement = self.judgement
+                finding = finding_record.invalid_finding(
+                    row, judgement.run_id, started=self._clock(), run_warnings=judgement.run_warnings
+                )
+                self._write(finding)
                 continue
             key = _key_of(row)
             owned = key not in in_flight

@@ -17,7 +17,7 @@ from scanner.starttls.base import (
     Refused,
     SessionRefused,
 )
-from scanner.starttls.protocols import PROTOCOLS, Protocol
+from scanner.starttls.protocols import PROTOCOLS, Protocol, upgrades_of
 
 __all__ = [
     "PROTOCOLS",
@@ -33,6 +33,7 @@ __all__ = [
     "Refused",
     "SessionRefused",
     "dialogue",
+    "upgrades_of",
 ]
 
 

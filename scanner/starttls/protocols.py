@@ -21,6 +21,14 @@ class Protocol(Struct, frozen=True):
 # where every client succeeds, and its absence never does.
 WEB_ALPN: Final = (b"h2", b"http/1.1")
 
+# What a greeting is recognised as -> the protocols whose opening is tried, in this order, where the row leaves the protocol open.
+# "220" begins the greetings of two protocols, and a stream header does not say who is expected.
+_UPGRADES: Final = {
+    "ftp": ("ftp", "smtp"),
+    "xmpp": ("xmpp", "xmpp-server"),
+    "postgresql": ("postgres",),
+}
+
 PROTOCOLS: Final[dict[str, Protocol]] = {
     protocol.name: protocol
     for protocol in (
@@ -51,3 +59,13 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         Protocol("rdp", 3389, starttls=True),
     )
 }
+
+
+def upgrades_of(recognised: str | None) -> tuple[str, ...]:
+    """Return the protocols with an upgrade to TLS that a server may speak whose plain text was recognised as this, likeliest first."""
+    if recognised is None:
+        return ()
+    if recognised in _UPGRADES:
+        return _UPGRADES[recognised]
+    protocol = PROTOCOLS.get(recognised)
+    return (recognised,) if protocol is not None and protocol.starttls else ()

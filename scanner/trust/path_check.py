@@ -50,13 +50,20 @@ class CheckedPath(Struct):
         """Whether it leads to an anchor through what was sent, without problems."""
         return self.kind == CLOSED and not self.problems
 
+    def problems_for(self, client: str) -> tuple[Problem, ...]:
+        """Return the problems for which a client refuses this path."""
+        return tuple(
+            [
+                problem
+                for problem in (*self.problems, *self.notices)
+                if client in problem.evidence.get("refused_by", EVERYBODY)
+                and not (client == "java" and self._java_passes_over(problem))
+            ]
+        )
+
     def concerns(self, client: str) -> bool:
         """Return whether a client refuses this path."""
-        return self.kind != CLOSED or any(
-            client in problem.evidence.get("refused_by", EVERYBODY)
-            and not (client == "java" and self._java_passes_over(problem))
-            for problem in (*self.problems, *self.notices)
-        )
+        return self.kind != CLOSED or bool(self.problems_for(client))
 
     def _java_passes_over(self, problem: Problem) -> bool:
         """Return whether Java does not look for this: most of what an anchor is, and the purposes of CAs."""

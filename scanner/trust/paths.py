@@ -116,6 +116,7 @@ class ChainContext(Struct):
     store: TrustStore
     sent: dict[bytes, list[Certificate]]
     cut: bool = False  # more than MAX_SENT were sent
+    order: tuple[Certificate, ...] = ()  # those after the leaf, as they were sent
     # by the SHA-256 of the issuer, and whether certificates that were not sent are in them
     paths: dict[tuple[str, bool], PathSet] = field(default_factory=dict)
     kept: int = 0  # number of all paths
@@ -408,7 +409,7 @@ def chain_context(store: TrustStore, issuers: tuple[Certificate, ...]) -> ChainC
         if certificate.sha256 not in seen:
             seen.add(certificate.sha256)
             sent.setdefault(certificate.subject_der, []).append(certificate)
-    return ChainContext(store, sent, len(issuers) > MAX_SENT)
+    return ChainContext(store, sent, len(issuers) > MAX_SENT, issuers)
 
 
 def _san_bytes(certificate: Certificate) -> int:

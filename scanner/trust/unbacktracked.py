@@ -1,6 +1,6 @@
 """Paths as OpenSSL and GnuTLS build them: one issuer after the other, without ever turning back.
 
-``path_search`` tries all paths, as Go, Java, Chrome and Firefox do. OpenSSL (with curl, Python and Node) and GnuTLS
+``path_search`` tries all paths, as Go, Chrome and Firefox do, and Java for most chains. OpenSSL (with curl, Python and Node) and GnuTLS
 take one issuer at each step by what it looks like, and verify the path only when it is complete. Where a certificate
 that leads nowhere is sent before the one that leads to an anchor, they refuse a chain for which a valid path exists.
 
@@ -12,6 +12,9 @@ How each chooses, by its source and seen with the versions that ``docs/clients.m
   issuer and serial number, and the kind of key that the signature needs.
 - GnuTLS 3.7 (``_gnutls_sort_clist`` in lib/x509/verify-high.c): the first certificate sent of the issuer's name and
   key identifier, valid or not, until there is none; then an anchor is looked for, for the last one.
+- Java 17 (``engineValidate`` in sun.security.validator.PKIXValidator): where each certificate sent has the name of the
+  issuer of the one before, and an anchor signed the last one, they are the path. Else it searches. A CA that certified
+  its own new keys may be sent in such a row, though no certificate of it signed the one before.
 """
 
 from __future__ import annotations
@@ -75,6 +78,25 @@ def gnutls_path(leaf: Certificate, context: ChainContext, builder: PathBuilder) 
     return tuple(path) if anchor is None else (*path, anchor)
 
 
+def java_path(leaf: Certificate, context: ChainContext, builder: PathBuilder) -> _Path | None:
+    """Return the path that Java validates without a search; ``None`` where it searches. May raise ``TooCostly``."""
+    path = [leaf]
+    builder.budget.charge(2 + len(context.order))
+    for item in context.order:
+        if item.subject_der != path[-1].issuer_der:
+            return None
+        anchors = context.store.with_subject(item.subject_der)
+        if any(anchor.spki_der == item.spki_der for anchor in anchors):
+            break  # it is an anchor, or has the name and key of one
+        path.append(item)
+    last = path[-1]
+    for anchor in context.store.with_subject(last.issuer_der):
+        builder.budget.charge_signature(last, anchor)
+        if builder.signed_by(last, anchor):
+            return (*path, anchor)
+    return None
+
+
 class FirstPath(Struct, frozen=True):
     """The path that a client takes, and what stops it there; empty if it accepts that one."""
 
@@ -85,11 +107,14 @@ class FirstPath(Struct, frozen=True):
 def first_paths(
     leaf: Certificate, context: ChainContext, checked: Sequence[CheckedPath], builder: PathBuilder, at: float
 ) -> dict[str, FirstPath]:
-    """Return the paths that OpenSSL and GnuTLS take; ``checked`` are all paths. May raise ``TooCostly``."""
+    """Return the paths of clients that do not search; ``checked`` are all paths. May raise ``TooCostly``."""
     found = {
         "openssl": openssl_path(leaf, context, builder, at),
         "gnutls": gnutls_path(leaf, context, builder),
     }
+    in_order = java_path(leaf, context, builder)
+    if in_order is not None:
+        found["java"] = in_order
     return {
         client: FirstPath(path, _problems_for(client, path, checked, context, builder))
         for client, path in found.items()
@@ -98,7 +123,9 @@ def first_paths(
 
 def for_each_client(best: CheckedPath, checked: Sequence[CheckedPath], first: Mapping[str, FirstPath]) -> CheckedPath:
     """Return ``best`` without its problems for clients that accept the chain by another path, which they find."""
-    accepting = {client for client in _TURNING_BACK if not all(path.concerns(client) for path in checked)}
+    accepting = {
+        client for client in _TURNING_BACK if client not in first and not all(path.concerns(client) for path in checked)
+    }
     for client, taken in first.items():
         if not taken.problems:
             accepting.update(_OPENSSL_CLIENTS if client == "openssl" else (client,))
@@ -125,16 +152,16 @@ def not_found_by_all(
     """
     refusing: dict[str, FirstPath] = {}
     valid: list[_Path] = []
-    for client in ("openssl", "gnutls"):
+    for client in ("openssl", "gnutls", "java"):
         # where the best path is one that it refuses, that is said already
-        taken = [first[client] for best, _, first in stores if not best.concerns(client)]
-        if taken and all(path.problems for path in taken):
+        taken = [first.get(client) for best, _, first in stores if not best.concerns(client)]
+        if taken and taken[0] is not None and all(path is not None and path.problems for path in taken):
             refusing[client] = taken[0]
             valid += [path.certificates for _, checked, _ in stores for path in checked if not path.concerns(client)]
     if not refusing:
         return None
-    path = refusing.get("openssl") or refusing["gnutls"]
-    clients = [*(_OPENSSL_CLIENTS if "openssl" in refusing else ()), *(("gnutls",) if "gnutls" in refusing else ())]
+    path = next(iter(refusing.values()))
+    clients = [name for client in refusing for name in (_OPENSSL_CLIENTS if client == "openssl" else (client,))]
     return _problem(path.certificates, path.problems, valid, sent, clients)
 
 
@@ -200,8 +227,7 @@ def _problems_for(
     """Return what stops a client on the path that it built; empty if it accepts that one."""
     for candidate in checked:
         if candidate.certificates == path and candidate.anchor is not None:
-            problems = (*candidate.problems, *candidate.notices)
-            return tuple([item for item in problems if client in item.evidence.get("refused_by", EVERYBODY)])
+            return candidate.problems_for(client)
     for child, issuer in pairwise(path):
         builder.budget.charge_signature(child, issuer)
         if (verified := builder.signed_by(child, issuer)) is not True:

@@ -282,7 +282,7 @@ class NameConstraints:
             permits, excludes = permitted.has(tag), excluded.has(tag)
             if tag == URI and not _has_host_name(text[:MAX_TEXT]):
                 has_host = host_of_uri(text[:MAX_TEXT]) is not None
-                clients = (*OPENSSL, "go") if (permits or excludes) and not has_host else ("go",)
+                clients = (*OPENSSL, "go", "java") if (permits or excludes) and not has_host else ("go",)
                 yield Violation(f"{_NAMES[tag]} {text[:255]}, which has no host name", clients)
             if not permits and not excludes:
                 continue

@@ -27,7 +27,9 @@ _BOUNDARY: Final = re.compile(
     rb"(?:(?<!-)|(?<=[A-Z0-9 ]-----))(-{1,10})(BEGIN|END) ([A-Z0-9#][A-Z0-9 #]{0,60}?) ?(-----(?=-----BEGIN )|-{1,10}(?!-))"
 )
 # What is left of a boundary whose hyphens were lost, or replaced by dashes
-_REMNANT: Final = re.compile(rb"(?:BEGIN|END) (?:TRUSTED |X509 )?CERTIFICATE\b(?! REQUEST)")
+_REMNANT: Final = re.compile(
+    rb"^[^A-Za-z0-9#\r\n]*((?:BEGIN|END) (?:TRUSTED |X509 )?CERTIFICATE)[^A-Za-z0-9\r\n]*$", re.MULTILINE
+)
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _HYPHENS: Final = b"-----"
 
@@ -104,7 +106,7 @@ def read_pem(text: bytes) -> PemText:
 def _remnants(text: bytes, start: int, end: int, line_of: _LineNumbers) -> Iterator[str]:
     """Yield the places between boundaries that were boundaries once."""
     for remnant in _REMNANT.finditer(text, start, end):
-        yield f"line {line_of(remnant.start())}: {remnant[0].decode()} is not between hyphens"
+        yield f"line {line_of(remnant.start())}: {remnant[1].decode()} is not between hyphens"
 
 
 def _stands_alone(text: bytes, start: int, end: int, last: int) -> str | None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from scanner.cli.option_values import cache_directory, max_memory, parse_time, parse_workers, scan_config
+from scanner.cli.option_values import cache_directory, max_memory, parse_columns, parse_time, parse_workers, scan_config
 from scanner.cli.scan import scan
 from scanner.errors import UsageProblem
 from scanner.process.limits import MAX_WORKERS, cores
@@ -149,3 +149,23 @@ def test_an_unusable_client_certificate_is_refused(
     target = "192.0.2.1" if command == "check" else tmp_path / "inventory"
     given = [word.format(missing=tmp_path / "missing", **names) for word in words]
     assert shown in refused(call(command, target, *given))
+
+
+def test_columns_are_named_by_hand() -> None:
+    assert parse_columns(["port=TCP Port", "HOST = a=b "]) == {"port": "TCP Port", "host": "a=b"}
+    assert parse_columns([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (["port"], "not of the form"),
+        (["port= "], "not of the form"),
+        (["owner=Team"], "none of host, port"),
+        (["port=a", "port=b"], "port is given twice"),
+        (["port=a", "host=a"], '"a" is given twice'),
+    ],
+)
+def test_other_columns_are_refused(texts: list[str], words: str) -> None:
+    with pytest.raises(UsageProblem, match=words):
+        parse_columns(texts)

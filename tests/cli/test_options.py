@@ -26,6 +26,7 @@ VALUES: Final[dict[str, tuple[str, str | None]]] = {
     "fail-on": ('"dns"', '"nothing"'),
     "workers": ("1", '"many"'),
     "no-progress": ("true", "[1]"),
+    "column": ("[]", '["port"]'),
     "concurrency": ("10", '"ten"'),
     "rate": ("50.5", '"fast"'),
     "rate-per-address": ("5", "-1"),

@@ -348,3 +348,31 @@ def test_hostile_texts_are_harmless_for_people_and_exact_in_json(tmp_path: Path,
         assert "\u202e" not in text
     found = findings(output)
     assert [finding["target"]["tags"]["owner"] for finding in found] == [escape, escape]
+
+
+def test_how_each_column_is_understood_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "cmdb.csv").write_text("FQDN;IP;Port No.;Owner\na.example;127.0.0.1;9;web\nn/a;;9;db\n")
+    done = run_process("scan", tmp_path / "cmdb.csv", "--no-progress", *SAFE)
+    (line,) = done.stderr.decode().splitlines()
+    assert '"FQDN" is the host, "IP" is the address, "Port No." is the port; carried along as tags: "Owner"' in line
+    assert all("run_warnings" not in orjson.loads(finding) for finding in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_port_that_is_not_used_is_a_warning_and_in_every_finding(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "cmdb.csv").write_text("host,ip,port,ssl_port\na.example,127.0.0.1,22,9\n*,,22,9\n")
+    done = run_process("scan", tmp_path / "cmdb.csv", "--no-progress", "--workers", workers, *SAFE)
+    assert b'warning: the column "port" looks like a port and is not used; "ssl_port" is' in done.stderr
+    found = [orjson.loads(line) for line in done.stdout.splitlines()]
+    assert sorted((row["outcome"], row["target"]["port"]) for row in found) == [("fail", 9), ("invalid", 9)]
+    assert all(row["run_warnings"][0].startswith('the column "port" looks like') for row in found)
+
+
+@pytest.mark.parametrize("columns", [["port=listener"], ["port=SSL", "port=Port"], ["owner=x"], ["port"]])
+def test_a_column_that_is_not_there_is_refused_before_anything_is_contacted(
+    columns: list[str], tmp_path: Path, call: Call
+) -> None:
+    (tmp_path / "cmdb.csv").write_text("host,ip,Port,SSL\na.example,127.0.0.1,22,9\n")
+    words = [word for column in columns for word in ("--column", column)]
+    refused(call("scan", tmp_path / "cmdb.csv", "-o", tmp_path / "findings", *words))
+    assert not (tmp_path / "findings").exists()

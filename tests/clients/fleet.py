@@ -121,6 +121,15 @@ def _numbers(release: str) -> tuple[int, ...]:
     return tuple(map(int, release.split(".")))
 
 
+def predicted(finding: Finding, client: str) -> str | None:
+    """Return what a finding predicts for the release of a client that is on this machine, or ``None``."""
+    said = finding["clients"].get(client.removesuffix("-newest")) or (None if finding["outcome"] == "fail" else "ok")
+    if said is None:
+        return None
+    text, release, before = by_release(said)
+    return before if release is not None and is_older(client, release) else text
+
+
 @dataclass
 class Meetings:
     """Findings and client results by server; a case with several addresses has one result for each."""
@@ -140,14 +149,7 @@ class Meetings:
 
     def predicted(self, client: str, server: str) -> str | None:
         """Return what the finding predicts for a client, or ``None``."""
-        finding = self.findings[server]
-        said = finding["clients"].get(client.removesuffix("-newest")) or (
-            None if finding["outcome"] == "fail" else "ok"
-        )
-        if said is None:
-            return None
-        text, release, before = by_release(said)
-        return before if release is not None and is_older(client, release) else text
+        return predicted(self.findings[server], client)
 
 
 async def ask_all(met: Meetings, clients: Sequence[str], roots: Path, scratch: Path) -> None:

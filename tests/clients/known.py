@@ -47,7 +47,14 @@ DIFFERENT: Mapping[tuple[str, str], str] = {
     },
     **{
         (server, "chrome"): _SCRIPTED
-        for server in ("staple-good", "staple-expired", "staple-of-another", "staple-badly-signed")
+        for server in (
+            "staple-good",
+            "staple-expired",
+            "staple-of-another",
+            "staple-badly-signed",
+            "legacy-renegotiation",
+            "warns-of-name",
+        )
     },
     **{("one-path-intercepted", client): _ONE_ADDRESS for client in ("chrome", "firefox")},
     **{

@@ -73,6 +73,11 @@ def crossings() -> Iterator[Variant]:
     new = ca("Self-certifying CA", old, private=pki.key("its new key"))
     yield server("self-issued-first", leaf("self-issued-first", new), new, old)
     yield server("self-issued-last", leaf("self-issued-last", new), old, new)
+    # two of its new keys, so that all names are in a row
+    newer = ca("Self-certifying CA", old, private=pki.key("its newer key"))
+    yield server("self-issued-row", leaf("self-issued-row", new), new, newer, old)
+    yield server("self-issued-row-wrong-first", leaf("self-issued-row-wrong-first", new), newer, new, old)
+    yield server("self-issued-not-in-a-row", leaf("self-issued-not-in-a-row", new), new, old, newer)
     # one level higher
     bad, good = pair("cross-higher", _ELSEWHERE)
     lower = ca("CA below the crossed one", good)
@@ -188,6 +193,7 @@ def constraints() -> Iterator[Variant]:
     yield below("nc-uri-permitted", uri, permitted=(f"URI:.{DOMAIN}",))
     yield below("nc-uri-excluded-other", uri, excluded=("URI:.other.example",))
     yield below("nc-uri-not-permitted", uri, permitted=("URI:.other.example",))
+    yield below("nc-uri-without-host", "URI:mailto:x", excluded=("URI:.other.example",))
     yield below("nc-uri-permitted-loosely", uri, permitted=(f"URI:.{DOMAIN}",), critical=False)
     yield below("nc-uri-of-an-address", "URI:https://192.0.2.1/", permitted=(f"URI:.{DOMAIN}",))
     yield below("nc-email-permitted", f"email:a@{DOMAIN}", permitted=(f"email:{DOMAIN}",))

@@ -60,6 +60,7 @@ WORDS = [
     # IRC
     ("irc", "CAP LS", "ERROR :Closing link: (unknown@192.0.2.7) [Z-lined: scanner]", "client-refused"),
     ("irc", "CAP LS", "ERROR :Trying to reconnect too fast.", "too-many-connections"),
+    ("irc", "CAP LS", "ERROR :Closing link", "refused"),
     ("irc", "CAP LS", ":irc.example 465 * :You are banned from this server", "client-refused"),
     # XMPP
     ("xmpp", "stream header", "host-unknown: This server does not serve x", "domain-not-served"),

@@ -61,3 +61,13 @@ def test_odd_findings_have_no_keys(broken: dict[str, Any]) -> None:
     assert len(identity(broken)) == 6
     assert domain_of(broken) is None
     assert served(broken) == (None, None)
+
+
+def test_a_protocol_that_was_found_out_does_not_make_the_target() -> None:
+    plain, found, said = (
+        {**TARGET, "protocol": "tls", "auto": True},
+        {**TARGET, "protocol": "smtp", "auto": True},
+        TARGET,
+    )
+    assert identity(finding(target=plain)) == identity(finding(target=found)) == identity(finding(target=said))
+    assert identity(finding(target=found)) != identity(finding(target={**TARGET, "protocol": "smtp"}))

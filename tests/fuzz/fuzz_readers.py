@@ -240,8 +240,19 @@ def _leaf() -> pki.Issued:
 
 @cache
 def _authority() -> pki.Issued:
-    constraints = pki.name_constraints(permitted=["DNS:example.org"], excluded=["DNS:other.test"])
-    return pki.certificate("Fuzz CA", issuer=evidence.root(), ca=True, path_length=0, extra=[constraints])
+    """Return a CA with all constraints on what is below it."""
+    directory = pki.tlv(0xA4, pki.name(O="Fuzz"))
+    permitted: list[str | bytes] = ["DNS:example.org", pki.network("192.0.2.0/24"), "email:example.org", directory]
+    excluded: list[str | bytes] = ["DNS:other.test.", "URI:.other.test", pki.tlv(0x88, b"\x2a\x03")]
+    policies = [pki.sequence(pki.oid("2.5.29.32.0")), pki.sequence(pki.oid("1.2.3.4"))]
+    extra = [
+        pki.name_constraints(permitted=permitted, excluded=excluded),
+        pki.extension("2.5.29.32", pki.sequence(*policies), critical=True),
+        pki.extension("2.5.29.33", pki.sequence(pki.sequence(pki.oid("1.2.3.4"), pki.oid("1.2.3.5")))),
+        pki.extension("2.5.29.36", pki.sequence(pki.tlv(0x80, b"\1"), pki.tlv(0x81, b"\2"))),
+        pki.extension("2.5.29.54", pki.integer(1)),
+    ]
+    return pki.certificate("Fuzz CA", issuer=evidence.root(), ca=True, path_length=0, extra=extra)
 
 
 @cache

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
+from scanner.inventory import InventoryError, open_inventory
 from scanner.model.evidence import InvalidRow, Target
-from tests.inventory.rows import hosts, read, reason, target
+from tests.inventory.rows import PROTOCOLS, hosts, read, reason, target
 
 
 def one(tmp_path: Path, value: Any) -> Target | InvalidRow:
@@ -34,7 +35,7 @@ def test_a_port_is_a_number_or_text(tmp_path: Path, port: Any, read_as: int) -> 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({"port": 1}, "none of host, domain"),
+        ({"port": 1}, "none of host, fqdn"),
         ({"host": None}, "the host is empty"),
         ({"host": True}, "host is not a string"),
         ({"host": ["a.example"]}, "host is not a string"),
@@ -66,9 +67,10 @@ def test_a_broken_line_is_one_row(tmp_path: Path) -> None:
 
 
 def test_the_preferred_of_two_host_keys_is_the_host(tmp_path: Path) -> None:
-    row = target(one(tmp_path, {"name": "n", "fqdn": "f", "Host": "big", "host": "a.example", "domain": "d"}))
+    row = target(one(tmp_path, {"name": "n", "Host": "big", "host": "a.example", "domain": "d"}))
     assert row.host == "a.example"
-    assert row.tags == {"name": "n", "fqdn": "f", "Host": "big", "domain": "d"}
+    assert row.tags == {"name": "n", "Host": "big", "domain": "d"}
+    assert target(one(tmp_path, {"host": "a", "FQDN": "a.example"})).host == "a.example"
 
 
 def test_a_line_that_is_not_utf8_is_read_as_latin1(tmp_path: Path) -> None:
@@ -80,3 +82,32 @@ def test_more_keys_than_are_cached_still_become_tags(tmp_path: Path) -> None:
     lines = b"".join(b'{"host":"a.example","k%d":1}\n' % number for number in range(12_000))
     rows = read(tmp_path, lines)
     assert rows[-1].tags == {"k11999": 1} and len(rows) == 12_000
+
+
+def test_keys_are_matched_like_a_header_and_empty_words_are_empty(tmp_path: Path) -> None:
+    row = target(one(tmp_path, {"FQDN": " a.example ", "TCP Port": "8443", "IP Address": "n/a", " Owner ": " web "}))
+    assert (row.host, row.port, row.address, row.tags) == ("a.example", 8443, None, {"Owner": " web "})
+
+
+def test_a_mapping_decides_which_key_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "inventory"
+    path.write_bytes(b'{"fqdn":"a.example","mgmt":"b.example","listener":8443}\n{"fqdn":"c.example"}\n')
+    columns = {"host": "mgmt", "port": "Listener"}
+    rows = list(open_inventory(str(path), protocols=PROTOCOLS, columns=columns).rows)
+    assert (target(rows[0]).host, target(rows[0]).port) == ("b.example", 8443)
+    assert rows[0].tags == {"fqdn": "a.example"} and "none of" in reason(rows[1])
+
+
+@pytest.mark.parametrize("columns", [{"port": "listener"}, {"host": "mgmt"}])
+def test_a_mapping_to_a_key_that_no_row_has_is_refused(tmp_path: Path, columns: dict[str, str]) -> None:
+    path = tmp_path / "inventory"
+    path.write_bytes(b'{"host":"a.example","port":1}\n')
+    with pytest.raises(InventoryError, match="no column"):
+        open_inventory(str(path), protocols=PROTOCOLS, columns=columns)
+
+
+def test_the_keys_of_the_first_rows_are_told_and_warned_about(tmp_path: Path) -> None:
+    path = tmp_path / "inventory"
+    path.write_bytes(b'{"host":"a.example"}\n{"host":"b.example","http_port":8080,"where":"192.0.2.1"}\n' * 2)
+    layout = open_inventory(str(path), protocols=PROTOCOLS).layout
+    assert layout.used == {"host": "host"} and layout.unused == {"http_port": "port", "where": "address"}

@@ -16,7 +16,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner.inventory import InventoryError, count_rows_hint, read_inventory
+from scanner.inventory import InventoryError, count_rows_hint, open_inventory, read_inventory
 from scanner.inventory.shapes import strip_comment
 from scanner.inventory.table import MAX_QUOTED_LINES
 from scanner.lines import BLOCK
@@ -70,7 +70,7 @@ def test_a_plain_line_and_a_host_cell_give_equal_targets(tmp_path: Path) -> None
         (b"host,port\n,,\n#\n", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
         (gzip.compress(b""), "is empty"),
-        (b"\xff\xfeh\0o\0s\0t\0", "UTF-16"),
+        (b"\xff\xfeh\0o\0s\0t\0", "is empty"),
         (b"PK\x03\x04" + bytes(100), "spreadsheet"),
         (b"owner,port\nweb,1\n", "host column"),
         (b"\x1f\x8b\x08", "gzip"),
@@ -265,7 +265,7 @@ def test_any_tag_survives_csv_quoting(tmp_path: Path, notes: list[str]) -> None:
     for note in notes:
         writer.writerow(["a.example", note])
     rows = read(tmp_path, buffer.getvalue().encode())
-    assert [row.tags["note"] for row in rows] == notes
+    assert [row.tags["note"] for row in rows] == [note.strip() for note in notes]
 
 
 @pytest.mark.parametrize("newline", [b"\n", b" \r\n", b"\t\n", b"\r"])
@@ -283,3 +283,84 @@ def test_blocks_of_blank_lines_still_count_in_line_numbers(tmp_path: Path, newli
     assert isinstance(rows[-1], InvalidRow)
     number = 1 + first.count(newline) + blank
     assert rows[-1].reason.startswith(f"line {number}:"), (rows[-1].reason, number)
+
+
+WEB = "web01.corp.example"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"Servers 2026,,\nhost,ip,port\n{WEB},192.0.2.1,8443\n",
+        f"Server list\n\nas of 2026-11-01; draft\nFQDN;IP Address;TCP Port\n{WEB};192.0.2.1;8443\n",
+        f"Hostname,,\nfqdn,ip,port\n{WEB},192.0.2.1,8443\n",
+        f"sep=;\nFQDN;IP;Port No.\n{WEB};192.0.2.1;8443\n",
+        f'"sep=,"\r\nExport of CMDB,,\r\n,,\r\nHost Name,IPv4,ssl_port\r\n{WEB},192.0.2.1,8443\r\n',
+        f"# exported\nhost\tip\tport\n{WEB}\t192.0.2.1\t8443\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_titles_separators_and_marks_lead_to_the_header(tmp_path: Path, content: str, encoding: str) -> None:
+    (row,) = read(tmp_path, content.encode(encoding))
+    assert (target(row).host, target(row).address, target(row).port, row.tags) == (WEB, "192.0.2.1", 8443, {})
+
+
+def test_a_title_alone_is_no_table(tmp_path: Path) -> None:
+    rows = read(tmp_path, "our servers\na.example\nb.example\n")
+    assert hosts(rows) == [None, "a.example", "b.example"]
+    with pytest.raises(InventoryError, match="without a host column"):
+        read(tmp_path, "Servers 2026,,\n" + "web,1,2\n" * 30 + "host,port,owner\na.example,443,x\n")
+
+
+def test_one_named_column_of_several_is_a_header_where_none_follows(tmp_path: Path) -> None:
+    assert hosts(read(tmp_path, "host,,\na.example,1,2\nb.example,3,4\n")) == ["a.example", "b.example"]
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "gb18030"])
+def test_a_chinese_spreadsheet_keeps_its_tags(tmp_path: Path, encoding: str) -> None:
+    content = f"主机名,端口,负责人\n{WEB},8443,张三\n".encode(encoding)
+    path = tmp_path / "inventory"
+    path.write_bytes(content)
+    inventory = open_inventory(str(path), protocols=PROTOCOLS)
+    (row,) = inventory.rows
+    assert (target(row).host, target(row).port, row.tags) == (WEB, 8443, {"负责人": "张三"})
+    assert "GB18030" in inventory.remarks(brief=True)[0] and "主机名" in inventory.remarks()[0]
+
+
+def test_an_encoding_that_shows_late_is_said_then(tmp_path: Path) -> None:
+    path = tmp_path / "inventory"
+    plain = b"".join(b"h%d.example,web\n" % number for number in range(2 * BLOCK // 16))
+    path.write_bytes(b"host,owner\n" + plain + "last.example,Grüße Jürgen\n".encode("cp1252"))
+    said: list[str] = []
+    inventory = open_inventory(str(path), protocols=PROTOCOLS, log=said.append)
+    assert inventory.remarks(brief=True) == []
+    *_, last = inventory.rows
+    assert last.tags == {"owner": "Grüße Jürgen"}
+    assert len(said) == 1 and "Windows-1252" in said[0]
+
+
+def test_unused_columns_are_warned_about_before_the_first_row(tmp_path: Path) -> None:
+    path = tmp_path / "inventory"
+    path.write_text("hostname,domain,fqdn,ip,listener\nweb01,corp.example,web01.corp.example,192.0.2.1,8443\n")
+    inventory = open_inventory(str(path), protocols=PROTOCOLS)
+    assert [line.partition(" look")[0] for line in inventory.layout.warnings()] == [
+        'the columns "hostname", "domain"', 'the column "listener"',
+    ]  # fmt: skip
+    assert target(next(inventory.rows)).host == "web01.corp.example"
+
+
+def test_a_column_that_is_named_by_hand_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "inventory"
+    path.write_text("hostname;listener;port\na.example;8443;22\n")
+    inventory = open_inventory(str(path), protocols=PROTOCOLS, columns={"port": "Listener"})
+    (row,) = inventory.rows
+    assert (target(row).port, row.tags) == (8443, {"port": "22"})
+
+
+@pytest.mark.parametrize("content", ["a.example\n", "host,port\na.example,443\n"])
+def test_a_column_that_is_not_there_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "inventory"
+    path.write_text(content)
+    with pytest.raises(InventoryError, match="--column") as caught:
+        open_inventory(str(path), protocols=PROTOCOLS, columns={"port": "Listener"})
+    assert str(caught.value).isprintable()

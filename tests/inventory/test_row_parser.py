@@ -6,6 +6,7 @@ import pytest
 
 from scanner.inventory.row_parser import RowCells, RowParser
 from scanner.model.evidence import InvalidRow, Target
+from scanner.starttls import PROTOCOLS as STARTTLS_PROTOCOLS
 from tests.inventory.rows import PROTOCOLS, reason, target
 
 
@@ -43,6 +44,38 @@ def test_host_port_and_protocol_are_taken_from_cells_or_a_url(
 ) -> None:
     row = target(read(cells))
     assert (row.host, row.port, row.protocol) == expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected", "auto"),
+    [
+        ({"host": "a.example"}, ("tls", 443), False),
+        ({"host": "a.example", "port": "587"}, ("smtp", 587), False),
+        ({"host": "a.example:5432"}, ("postgres", 5432), False),
+        ({"host": "a.example", "port": "993", "protocol": "tcp"}, ("imaps", 993), False),
+        ({"host": "tcp://a.example:25"}, ("smtp", 25), False),
+        ({"host": "a.example", "port": "2525"}, ("tls", 2525), True),
+        ({"host": "a.example:2525", "protocol": "auto"}, ("tls", 2525), True),
+        # what is said goes before what the port would say
+        ({"host": "a.example", "port": "25", "protocol": "tls"}, ("tls", 25), False),
+        ({"host": "https://a.example:25"}, ("https", 25), False),
+        ({"host": "a.example", "protocol": "submission", "port": "587/tcp"}, ("smtp", 587), False),
+        ({"host": "https://a.example", "protocol": "SSL"}, ("https", 443), False),
+        ({"host": "ssl://a.example:465", "protocol": "smtps"}, ("smtps", 465), False),
+    ],
+)
+def test_auto_takes_the_protocol_of_the_port(cells: dict[str, str], expected: tuple[str, int], auto: bool) -> None:
+    parser = RowParser("auto", None, STARTTLS_PROTOCOLS)
+    row = target(parser.parse(1, 7, RowCells(**cells), {}))
+    assert ((row.protocol, row.port), row.auto) == (expected, auto)
+    assert row.asked_protocol == ("auto" if auto else row.protocol)
+
+
+@pytest.mark.parametrize(("port", "expected"), [(None, ("tls", False)), (25, ("smtp", False)), (2525, ("tls", True))])
+def test_a_plain_line_is_as_auto_as_a_cell(port: int | None, expected: tuple[str, bool]) -> None:
+    parser = RowParser("auto", port, STARTTLS_PROTOCOLS)
+    for row in (parser.parse_line(1, 7, "a.example"), parser.parse(1, 7, RowCells("a.example"), {})):
+        assert (target(row).protocol, target(row).auto) == expected
 
 
 @pytest.mark.parametrize(
@@ -91,6 +124,9 @@ def test_an_address_column_keeps_the_host() -> None:
         ({"host": "a.example:1", "port": "2"}, "port column says 2"),
         ({"host": "https://a.example", "protocol": "smtp"}, "protocol column says smtp"),
         ({"host": "a.example", "protocol": "telnet"}, '"telnet" is not known'),
+        ({"host": "a.example", "protocol": "HTTP"}, '"HTTP" is not TLS'),
+        ({"host": "a.example", "protocol": "udp"}, '"udp" is not TLS'),
+        ({"host": "a.example", "port": "443/udp"}, "1 to 65535"),
         ({"host": "a.example", "protocol": "odd"}, "no usual port"),
         ({"host": "a.example", "address": "b.example"}, "not an IP address"),
         ({"host": "a.example", "sni": "192.0.2.1"}, "RFC 6066"),

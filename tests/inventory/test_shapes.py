@@ -26,7 +26,9 @@ from scanner.inventory.shapes import (
         ('"host","the, owner"', ",", ("the, owner",)),
         ('owner, "name"', ",", ("owner",)),
         ("name,host", ",", ("name",)),
-        ("hostname,fqdn,domain", ",", ("hostname", "fqdn")),
+        ("hostname,fqdn,domain", ",", ("hostname", "domain")),
+        ("url;owner", ";", ("owner",)),
+        ("host,owner,owner", ",", ("owner", "owner (2)")),
         ("address,ip,host", ",", ("ip",)),
         ("host,", ",", ()),
         ("host,Owner,owner", ",", ("Owner", "owner")),
@@ -43,10 +45,8 @@ def test_csv_headers_are_detected(line: str, delimiter: str, tags: tuple[str, ..
     ("line", "words"),
     [
         ("1,a.example", "without a host column"),
-        ("url;owner", "without a host column"),
         ("port,owner\x1b[31m", "without a host column"),
         ("host,port,PORT", '"PORT" twice'),
-        ("host,owner,owner", '"owner" twice'),
         ("host" + ",x" * 20_000, "columns"),
         ("{", "NDJSON"),
         ("[", "NDJSON"),
@@ -100,3 +100,38 @@ def test_a_separator_line_names_the_delimiter() -> None:
 )
 def test_comments_are_stripped_and_fragments_kept(line: str, text: str) -> None:
     assert strip_comment(line) == text
+
+
+@pytest.mark.parametrize(
+    ("line", "mapping", "places"),
+    [
+        ("Server;TCP;Team", {"port": "TCP"}, (0, 1)),
+        ("System;Listener", {"host": "system", "port": "Listener"}, (0, 1)),
+        ("host,port,https port", {"port": "port"}, (0, 1)),
+    ],
+)
+def test_columns_may_be_named_by_hand(line: str, mapping: dict[str, str], places: tuple[int, int]) -> None:
+    shape = shape_of(line, None, mapping)
+    assert isinstance(shape, CsvColumns) and (shape.host, shape.port) == places
+
+
+@pytest.mark.parametrize(
+    ("line", "mapping", "words"),
+    [
+        ("host,port", {"port": "Listener"}, 'no column "Listener"'),
+        ("Name;Port", {"host": "System"}, 'no column "System"'),
+        ("a.example", {"port": "x"}, "no columns for --column"),
+        ("System;Listener", {}, "--column host=NAME"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_is_refused(line: str, mapping: dict[str, str], words: str) -> None:
+    with pytest.raises(InventoryError) as caught:
+        shape_of(line, None, mapping)
+    assert words in str(caught.value) and str(caught.value).isprintable()
+
+
+def test_further_columns_of_one_name_become_tags_with_a_number() -> None:
+    shape = shape_of("host,Notes,notes,Notes,Notes (2),Notes")
+    assert isinstance(shape, CsvColumns)
+    assert [name for name, _ in shape.tags] == ["Notes", "notes", "Notes (3)", "Notes (2)", "Notes (4)"]
+    assert shape.layout.renamed == [("Notes", "Notes (3)"), ("Notes", "Notes (4)")]

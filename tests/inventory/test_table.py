@@ -14,13 +14,13 @@ def test_known_columns_become_fields_and_others_tags(tmp_path: Path) -> None:
     rows = read(
         tmp_path,
         "Domain, PORT ,protocol,sni,ip,id,Owner,note\n"
-        'a.example,8443,https,b.example,192.0.2.1,7,"Team, web"," kept as it is "\n'
+        'a.example,8443,https,b.example,192.0.2.1,7,"Team, web"," trimmed "\n'
         "b.example,,,,,,,\n",
     )
     assert rows == [
         Target(
             1, "a.example", 8443, "https", "b.example", "192.0.2.1", "7",
-            {"Owner": "Team, web", "note": " kept as it is "},
+            {"Owner": "Team, web", "note": "trimmed"},
         ),
         Target(2, "b.example", 443, "tls", "b.example", tags={"Owner": "", "note": ""}),
     ]  # fmt: skip
@@ -119,3 +119,19 @@ def test_control_characters_and_long_lines_spoil_only_their_row(tmp_path: Path) 
 def test_an_address_column_alone_is_enough(tmp_path: Path) -> None:
     rows = read(tmp_path, "ip,owner\n192.0.2.1,a\n2001:db8::1,b\nnone,c\n")
     assert hosts(rows) == ["192.0.2.1", "2001:db8::1", None]
+
+
+@pytest.mark.parametrize("word", ["-", "n/a", "N/A", "none", "TBD", "?", "#N/A", " null "])
+def test_empty_words_are_empty_cells(tmp_path: Path, word: str) -> None:
+    rows = read(
+        tmp_path,
+        f"fqdn,port,protocol,ip,owner\na.example,{word},{word},{word},{word}\n{word},{word},,192.0.2.1,x\n{word},443,,,y\n",
+    )
+    assert rows[0] == Target(1, "a.example", 443, "tls", "a.example", tags={"owner": word.strip()})
+    assert (target(rows[1]).host, target(rows[1]).port) == ("192.0.2.1", 443)
+    assert "the host is empty" in reason(rows[2])
+
+
+def test_an_empty_word_for_the_server_name_is_the_host_and_a_hyphen_none(tmp_path: Path) -> None:
+    rows = read(tmp_path, "host,sni\na.example,n/a\nb.example,-\nc.example,tbd\n")
+    assert [target(row).sni for row in rows] == ["a.example", None, "c.example"]

@@ -18,12 +18,14 @@ from scanner.net import observe
 from scanner.net.complete import CompletionRequest, TargetService
 from scanner.net.observe import FIRST_SHARE, FOLLOWUP_SHARE, may_be_transient
 from scanner.net.probe import Timing
+from scanner.starttls import Dialogue, dialogue
 from scanner.tls import offers
 from tests.helpers.evidence import HOST, failed, target
 from tests.helpers.network import (
     NEVER,
     SUCCESS,
     Asked,
+    Connection,
     Scenario,
     Step,
     asking,
@@ -441,3 +443,124 @@ async def test_a_fault_in_asking_or_completing_leaves_what_was_seen(clock: MockC
         (endpoint,) = evidence.endpoints
         assert endpoint.probe.ok and not endpoint.completions
         assert evidence.bug is not None and "KeyError: 'injected'" in evidence.bug
+
+
+# --- a protocol that is found out -------------------------------------------------------------------
+
+
+def greeting(protocol: str | None) -> Step:
+    """A server that answers the first hello in the plain text of a protocol."""
+    return Step(0.02, failed(Failure.PLAINTEXT, recognised=protocol, first_bytes=b"220 ready"))
+
+
+def spoken(connection: Connection) -> str | None:
+    return None if connection.dialogue is None else type(connection.dialogue).__name__
+
+
+def auto(protocol: str = "tls", **changes: Any) -> Target:
+    return target(protocol=protocol, port=2525, auto=True, **changes)
+
+
+def opened(protocol: str, host: str) -> Dialogue | None:
+    return dialogue(protocol, host=host)
+
+
+@pytest.mark.parametrize(
+    ("recognised", "protocol"),
+    [
+        ("smtp", "smtp"),
+        ("imap", "imap"),
+        ("pop3", "pop3"),
+        ("mysql", "mysql"),
+        ("postgresql", "postgres"),
+        ("sieve", "sieve"),
+    ],
+)
+@trio_test
+async def test_a_greeting_leads_to_the_opening_of_its_protocol(
+    clock: MockClock, recognised: str, protocol: str
+) -> None:
+    scenario = in_network(V4[:1], {V4[0]: [greeting(recognised), OK]})
+    evidence, _ = await observed(scenario, of=auto(), open_dialogue=opened)
+    assert (evidence.target.protocol, evidence.target.auto) == (protocol, True)
+    assert evidence.endpoints[0].probe.failure is None and evidence.attempts == 2
+    assert [each.dialogue is None for each in scenario.connections] == [True, False]
+
+
+@pytest.mark.parametrize("recognised", ["http", "ssh", "redis", None])
+@trio_test
+async def test_plain_text_without_an_upgrade_stays_what_it_is(clock: MockClock, recognised: str | None) -> None:
+    scenario = in_network(V4[:1], {V4[0]: greeting(recognised)})
+    evidence, _ = await observed(scenario, of=auto(), open_dialogue=opened)
+    assert evidence.target.protocol == "tls" and evidence.attempts == 1
+    assert evidence.endpoints[0].probe.failure is Failure.PLAINTEXT
+
+
+@trio_test
+async def test_a_protocol_that_the_row_names_is_kept(clock: MockClock) -> None:
+    scenario = in_network(V4[:1], {V4[0]: greeting("smtp")})
+    evidence, _ = await observed(scenario, of=target(protocol="tls", port=2525), open_dialogue=opened)
+    assert evidence.target.protocol == "tls" and evidence.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("second", "third", "protocol", "failure"),
+    [
+        (OK, OK, "ftp", None),
+        (Step(0.02, Failure.STARTTLS_NOT_OFFERED), OK, "smtp", None),
+        (Step(0.02, Failure.STARTTLS_MALFORMED), Step(0.02, Failure.RESET), "smtp", Failure.RESET),
+        (
+            Step(0.02, Failure.STARTTLS_NOT_OFFERED),
+            Step(0.02, Failure.STARTTLS_REFUSED),
+            "ftp",
+            Failure.STARTTLS_NOT_OFFERED,
+        ),
+    ],
+)
+@trio_test
+async def test_a_greeting_of_two_protocols_is_tried_by_both(
+    clock: MockClock, second: Step, third: Step, protocol: str, failure: Failure | None
+) -> None:
+    scenario = in_network(V4[:1], {V4[0]: [greeting("ftp"), second, third]})
+    evidence, _ = await observed(scenario, ScanConfig(retries=0), of=auto(), open_dialogue=opened)
+    assert evidence.target.protocol == protocol
+    assert evidence.endpoints[0].probe.failure is failure
+
+
+@trio_test
+async def test_what_is_found_out_costs_no_more_time_than_a_target_has(clock: MockClock) -> None:
+    scenario = in_network(V4[:1], {V4[0]: [Step(3, greeting("ftp").outcome), SILENT, SILENT]})
+    evidence, took = await observed(scenario, ScanConfig(timeout=5, retries=0), of=auto(), open_dialogue=opened)
+    assert took <= 5 + 3 * observe.FOLLOWUP_LEAST
+    assert evidence.target.protocol == "ftp" and evidence.endpoints[0].probe.failure is Failure.SILENT
+
+
+@trio_test
+async def test_the_first_address_decides_for_all(clock: MockClock) -> None:
+    steps = {V4[0]: [greeting("smtp"), OK], V4[1]: [Step(0.03, greeting("ftp").outcome), OK]}
+    scenario = in_network(V4[:2], steps)
+    evidence, _ = await observed(scenario, ScanConfig(all_addresses=True), of=auto(), open_dialogue=opened)
+    assert evidence.target.protocol == "smtp"
+    assert [spoken(each) for each in scenario.connections if each.dialogue is not None] == ["SmtpDialogue"] * 2
+    assert all(endpoint.probe.failure is None for endpoint in evidence.endpoints)
+
+
+@trio_test
+async def test_an_address_that_answers_in_tls_keeps_the_target_tls(clock: MockClock) -> None:
+    scenario = in_network(V4[:2], {V4[0]: OK, V4[1]: Step(0.2, greeting("smtp").outcome)})
+    evidence, _ = await observed(scenario, ScanConfig(all_addresses=True), of=auto(), open_dialogue=opened)
+    assert evidence.target.protocol == "tls"
+    assert [endpoint.probe.failure for endpoint in evidence.endpoints] == [None, Failure.PLAINTEXT]
+
+
+@trio_test
+async def test_follow_ups_speak_the_protocol_that_was_found(clock: MockClock) -> None:
+    scenario = in_network(V4[:1], {V4[0]: [greeting("imap"), OK]})
+    seen: list[str] = []
+
+    def ask(of: Target, endpoint: EndpointEvidence, started: float) -> Asked | None:
+        seen.append(of.protocol)
+        return None if "more" in endpoint.followups else Asked("more")
+
+    await observed(scenario, of=auto(), open_dialogue=opened, next_question=ask)
+    assert seen == ["imap", "imap"] and spoken(scenario.connections[-1]) == "ImapDialogue"

@@ -6,6 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from scanner.model.evidence import InvalidRow
 from scanner.output import Completed, NotFindings, completed
@@ -85,3 +86,14 @@ def test_scattered_rows_stay_small() -> None:
         done.add(finding(row))
     assert len(done) == 1000
     assert done.status(as_target(10**6)) == "done"
+
+
+def test_a_protocol_that_was_found_out_is_the_row_that_left_it_open() -> None:
+    done = Completed()
+    written = finding(1)
+    written["target"] |= {"protocol": "smtp", "auto": True}
+    done.add(written)
+    row = as_target(1)
+    assert done.status(replace(row, protocol="tls", auto=True)) == "done"
+    assert done.status(replace(row, protocol="smtp")) == "changed"
+    assert done.status(replace(row, protocol="tls")) == "changed"

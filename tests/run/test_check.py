@@ -20,6 +20,7 @@ from scanner.run.check import check_certificates, check_targets
 from tests.cli.test_options import an_anchor
 from tests.helpers import pki
 from tests.helpers.evidence import AT, HOST, chain, issuing, root
+from tests.helpers.fleet import fleet_of, named
 from tests.helpers.scts import ARGON, YETI, log_list, with_scts
 
 
@@ -93,6 +94,47 @@ def test_certificates_of_a_public_ca_need_scts(files: Path) -> None:
 def test_a_host_that_cannot_be_parsed_is_a_usage_problem(files: Path) -> None:
     with pytest.raises(UsageProblem, match="--host"):
         judged("--chain", files / "fullchain.pem", "--host", "-x-..y")
+
+
+@pytest.mark.parametrize(("name", "protocol"), [("mx", "smtp"), ("mailbox", "imap")])
+def test_a_service_is_recognised_by_its_greeting(name: str, protocol: str, tmp_path: Path) -> None:
+    with fleet_of(tmp_path, named(name)) as fleet:
+        row = fleet.rows[0]
+        options = given(
+            "x",
+            "--trust-store",
+            tmp_path / "roots.pem",
+            "--ct-logs",
+            tmp_path / "ctlogs.json",
+            "--resolver",
+            fleet.resolver,
+            "--no-cache",
+        )
+        texts = [f"{row.host}:{row.port}", f"tls://{row.host}:{row.port}", f"{row.host}:{row.port}"]
+        config, inputs = scan_config(options), run_inputs(options)
+        findings = trio.run(check_targets, texts, config, inputs, print)
+
+    targets = [finding["target"] for finding in findings]
+    assert [(each["protocol"], each.get("auto")) for each in targets] == [
+        (protocol, True),
+        ("tls", None),
+        (protocol, True),
+    ]
+    assert [finding["outcome"] for finding in findings] == ["ok", "fail", "ok"]
+    assert findings[1]["diagnoses"][0]["code"] == "plaintext-on-tls-port"
+
+
+@pytest.mark.parametrize(
+    ("words", "protocol"), [((), "tls"), (("--port", 25), "smtp"), (("--protocol", "submission"), "smtp")]
+)
+def test_a_file_is_judged_for_the_protocol_of_its_port(words: tuple[object, ...], protocol: str, files: Path) -> None:
+    finding = judged("--chain", files / "fullchain.pem", "--trust-store", files / "roots.pem", "--host", HOST, *words)
+    assert finding["target"]["protocol"] == protocol
+
+
+def test_an_unknown_protocol_is_refused_for_a_file_too(files: Path) -> None:
+    with pytest.raises(UsageProblem, match="--protocol"):
+        judged("--chain", files / "fullchain.pem", "--protocol", "gopher")
 
 
 # --- files as people have them ---------------------------------------------------------------------

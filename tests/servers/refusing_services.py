@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tests.servers.software import APACHE_MODULES
 from tests.servers.starttls_services import SERVICES, Service, Site
 
 
@@ -69,6 +71,21 @@ def _haproxy(site: Site) -> list[list[str]]:
     return [["haproxy", "-f", str(config)]]
 
 
+def _apache(site: Site) -> list[list[str]]:
+    # as root, Apache switches to another user
+    user = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
+    names = ("mpm_event", "authz_core", "ssl", "alias", "remoteip")
+    config = site.write(
+        "apache.conf",
+        f"ServerRoot {site.directory}\nDefaultRuntimeDir {site.directory}\nPidFile {site.directory}/httpd.pid\n"
+        + "".join(f"LoadModule {name}_module {APACHE_MODULES}/mod_{name}.so\n" for name in names)
+        + f"{user}Listen {site.address}:{site.port}\nServerName {site.name}\nErrorLog /dev/stderr\nSSLEngine on\n"
+        f"SSLCertificateFile {site.path('chain.pem')}\nSSLCertificateKeyFile {site.path('key.pem')}\n"
+        "RemoteIPProxyProtocol On\nRedirect 204 /\n",
+    )
+    return [["apache2", "-DFOREGROUND", "-f", str(config)]]
+
+
 def _postfix(lines: str) -> Service:
     return _changed("postfix", "main.cf", lambda config: f"{config}{lines}\n")
 
@@ -83,6 +100,7 @@ REFUSED: Final = "session-refused"
 REFUSING: Final = (
     Refusing("nginx", Service("https", "nginx", ("nginx",), "nginx", _nginx), EXPECTED_HEADER),
     Refusing("nginx-tls", Service("tls", "nginx", ("nginx",), "nginx", _nginx), EXPECTED_HEADER),
+    Refusing("apache", Service("https", "apache", ("apache2",), "apache2-bin", _apache, user=None), EXPECTED_HEADER),
     Refusing("haproxy", Service("https", "haproxy", ("haproxy",), "haproxy", _haproxy), EXPECTED_HEADER),
     Refusing(
         "postfix-proxied",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanner.starttls import PROTOCOLS, Malformed, NeedData, Ready, dialogue
+from scanner.starttls import PROTOCOLS, Closed, Malformed, NeedData, Ready, dialogue
 from scanner.starttls.base import MAX_BYTES, MAX_FIRST_BYTES, MAX_TEXT
 from tests.starttls.playbook import answer, cut, opened
 
@@ -51,6 +51,52 @@ def test_the_end_of_the_stream_is_malformed(protocol: str) -> None:
     talk = opened(protocol)
     talk.receive_data(b"")
     assert talk.outcome == Malformed("", None)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said", "awaited"),
+    [
+        ("smtp", b"220 a ESMTP\r\n", "EHLO"),
+        ("smtp", b"220 a ESMTP\r\n250-a\r\n250 STARTTLS\r\n", "STARTTLS"),
+        ("imap", b"* OK ready\r\n", "CAPABILITY"),
+        ("pop3", b"+OK\r\n", "CAPA"),
+        ("pop3", b"+OK\r\n-ERR\r\n", "STLS"),
+        ("ftp", b"220 a\r\n", "AUTH TLS"),
+        ("nntp", b"200 news\r\n", "CAPABILITIES"),
+        ("sieve", b'"STARTTLS"\r\nOK\r\n', "STARTTLS"),
+        ("irc", b":a CAP * LS :tls\r\n", "STARTTLS"),
+        ("xmpp", b"<stream:stream version='1.0'>", "stream header"),
+        ("xmpp", b"<stream:stream version='1.0'><stream:features><starttls/></stream:features>", "STARTTLS"),
+    ],
+)
+def test_an_end_between_two_messages_is_told_from_one_inside(protocol: str, said: bytes, awaited: str) -> None:
+    talk, inside = opened(protocol), opened(protocol)
+    talk.receive_data(said)
+    assert talk.awaited == awaited
+    talk.receive_data(b"")
+    assert talk.outcome == Closed(said.decode().rstrip("\r\n"))
+    inside.receive_data(said + said[:1])
+    inside.receive_data(b"")
+    assert isinstance(inside.outcome, Malformed)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "awaited"),
+    [
+        *((name, "greeting") for name in ("smtp", "lmtp", "imap", "pop3", "sieve", "ftp", "nntp", "mysql")),
+        ("irc", "CAP LS"),
+        ("ldap", "StartTLS"),
+        ("postgres", "SSLRequest"),
+        ("mssql", "PRELOGIN"),
+        ("rdp", "connection request"),
+        ("xmpp", "stream header"),
+        ("xmpp-server", "stream header"),
+    ],
+)
+def test_what_is_awaited_first_depends_on_who_speaks_first(protocol: str, awaited: str) -> None:
+    talk = opened(protocol)
+    assert talk.awaited == awaited
+    assert bool(talk.data_to_send()) is (awaited != "greeting")
 
 
 @pytest.mark.parametrize("protocol", STARTTLS)

@@ -45,6 +45,8 @@ def test_refused() -> None:
         "ERROR :Closing Link: bye",
     ):
         assert play("irc", OPENING, LISTED, STARTTLS, NOT_REGISTERED, ("S", said.encode() + b"\r\n")) == Refused(said)
+    banned = ":irc.example 465 * :You are banned from this server"
+    assert play("irc", OPENING, ("S", banned.encode() + b"\r\n")) == SessionRefused(banned)
     assert play("irc", OPENING, ("S", b"\r\nERROR :Closing Link: throttled\r\n")) == SessionRefused(
         "ERROR :Closing Link: throttled"
     )

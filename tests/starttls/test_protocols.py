@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.starttls import PROTOCOLS
+from scanner.starttls import PROTOCOLS, upgrades_of
 from scanner.starttls.protocols import WEB_ALPN
+from scanner.tls.plaintext import SIGNATURES
 
 # IANA's registry of service names: service, port
 IANA = {
@@ -36,3 +37,30 @@ def test_only_web_clients_offer_alpn() -> None:
     """A server that knows ALPN refuses a hello with none that it speaks: others' clients do not send any."""
     assert {name for name, protocol in PROTOCOLS.items() if protocol.alpn} == {"tls", "https"}
     assert PROTOCOLS["https"].alpn == WEB_ALPN == (b"h2", b"http/1.1")
+
+
+@pytest.mark.parametrize(
+    ("recognised", "protocols"),
+    [
+        ("smtp", ("smtp",)),
+        ("postgresql", ("postgres",)),
+        ("ftp", ("ftp", "smtp")),
+        ("xmpp", ("xmpp", "xmpp-server")),
+        ("ldap", ("ldap",)),
+        ("http", ()),
+        ("ssh", ()),
+        ("tls", ()),
+        (None, ()),
+    ],
+)
+def test_plain_text_that_is_recognised_leads_to_protocols_with_an_upgrade(
+    recognised: str | None, protocols: tuple[str, ...]
+) -> None:
+    assert upgrades_of(recognised) == protocols
+    assert all(PROTOCOLS[name].starttls for name in protocols)
+
+
+def test_every_protocol_with_an_upgrade_is_reached_by_its_greeting() -> None:
+    named = {signature.protocol for signature in SIGNATURES}
+    reached = {protocol for name in named for protocol in upgrades_of(name)}
+    assert reached == {name for name, protocol in PROTOCOLS.items() if protocol.starttls}

@@ -114,6 +114,19 @@ def test_a_namesake_with_another_key_is_told_apart_by_its_identifier_or_kind_of_
     assert problem is not None and problem.evidence["refused_by"] == ["gnutls"]
 
 
+def test_java_takes_certificates_of_one_name_in_a_row_for_the_path() -> None:
+    old = pki.authority("Self-certifying CA", ROOT)
+    new, newer = [pki.authority("Self-certifying CA", old, private=pki.key(f"{number}. key")) for number in (2, 3)]
+    leaf = pki.certificate("leaf.example", issuer=new)
+    problem = dead_end(leaf, new, newer, old)
+    assert problem is not None and problem.certificate == newer.sha256
+    assert problem.evidence["refused_by"] == ["java"] and problem.evidence["because"] == "bad-signature"
+    # with the old one before, the names are not in a row to an anchor, and it searches
+    assert dead_end(leaf, new, old, newer) is None
+    assert dead_end(leaf, new, old) is None
+    assert dead_end(leaf, new, old, ROOT) is None
+
+
 def test_one_store_in_which_it_is_found_is_enough() -> None:
     both = [pki.store(ROOT, name="one"), pki.store(ROOT, ELSEWHERE, name="two")]
     verifier = ChainVerifier(both, public_roots=frozenset(), intermediates=Intermediates(shipped=False))

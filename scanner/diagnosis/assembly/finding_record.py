@@ -123,8 +123,9 @@ def finding(
     seen: SeenParts,
     *,
     judged_with: Mapping[str, Any] | None = None,
+    run_warnings: Sequence[str] = (),
 ) -> Finding:
-    """Return the finding of one target. ``judged_with`` are the options that are not the default."""
+    """Return the finding of one target. ``judged_with`` are the options that are not the default, ``run_warnings`` concern the run."""
     record: Finding = {
         "schema": SCHEMA,
         "run": run_id,
@@ -145,6 +146,8 @@ def finding(
         record["observed"] = seen.observed
     if judged_with:
         record["judged_with"] = cast("dict[str, Any]", judged_with)
+    if run_warnings:
+        record["run_warnings"] = [safe_text(text) for text in run_warnings]
     if diagnosis.error is not None:
         record["error"] = safe_text(diagnosis.error)
     return record
@@ -163,12 +166,15 @@ def without_der(record: Finding) -> Finding:
 
 def for_another_row(record: Finding, target: Target) -> Finding:
     """Return a finding ``without_der`` for another row that names its target: what was seen once answers both."""
-    return {**record, "target": target_record(target)}
+    found = target_record(target)
+    if target.auto:
+        found["protocol"] = record["target"]["protocol"]
+    return {**record, "target": found}
 
 
-def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Finding:
+def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0, run_warnings: Sequence[str] = ()) -> Finding:
     """Return the finding of a row that cannot be probed; ``error`` says what is wrong with it."""
-    return {
+    record: Finding = {
         "schema": SCHEMA,
         "run": run_id,
         "target": {
@@ -194,6 +200,9 @@ def invalid_finding(row: InvalidRow, run_id: str, *, started: float = 0.0) -> Fi
         "certificates": [],
         "error": safe_text(row.reason),
     }
+    if run_warnings:
+        record["run_warnings"] = [safe_text(text) for text in run_warnings]
+    return record
 
 
 # --- parts -----------------------------------------------------------------------------------------
@@ -203,7 +212,7 @@ def target_record(target: Target) -> TargetRecord:
     """Return the row that a finding answers."""
     host, sni, protocol = target.host, target.sni, target.protocol
     shown = host if host.isascii() else safe_text(host)
-    return {
+    record: TargetRecord = {
         "row": target.row,
         "id": safe_value(target.id) if target.id is not None else None,
         "host": shown,
@@ -213,6 +222,9 @@ def target_record(target: Target) -> TargetRecord:
         "address": target.address,
         "tags": cast(dict[str, Any], safe_tags(target.tags)) if target.tags else {},
     }
+    if target.auto:
+        record["auto"] = True
+    return record
 
 
 def dns_record(answer: DnsAnswer) -> DnsRecord:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from scanner.diagnosis.clients.endings import CLIENTS, LIBRARIES, OK, library_texts
+from scanner.diagnosis.clients.endings import CLIENTS, LIBRARIES, OK, library_texts, since
 from scanner.diagnosis.rules.deviations import OPENSSL_4_KNOWS
 from scanner.model.evidence import Target
 from scanner.tls.offers import SHA1_SCHEMES, TLS13
@@ -154,7 +154,10 @@ def unoffered_scheme_texts(evidence: Mapping[str, Any], target: Target) -> Texts
         refusing.update(LIBRARIES)
     if evidence.get("scheme_code") not in SHA1_SCHEMES:
         refusing.add("gnutls")
-    return {client: texts[client] if client in refusing else OK for client in CLIENTS}
+    said = {client: texts[client] if client in refusing else OK for client in CLIENTS}
+    if evidence.get("scheme_code") in SHA1_SCHEMES:
+        said["java"] = since(texts["java"], "Java 25")
+    return said
 
 
 # --- long messages ------------------------------------------------------------------------------------

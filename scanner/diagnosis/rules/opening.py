@@ -14,12 +14,17 @@ from scanner.diagnosis.claim import Claim
 from scanner.diagnosis.session_refusals import mask_in, meaning_of, readable
 from scanner.model.evidence import EndpointEvidence, Failure, Probe, Stage
 from scanner.starttls.base import GREETING, UPGRADES
+from scanner.starttls.protocols import PROTOCOLS, upgrades_of
+from scanner.starttls.services import protocol_of_port
 from scanner.tls.registry_names import alert_name
 
 # What gives a server more time to answer
 PATIENCE_OPTION: Final = "--timeout"
 # The question whether a port that does not greet answers a hello: then TLS begins with its first byte.
 TLS_FIRST: Final = "tls-first"
+# What bytes that are TLS are recognised as: also the name of the protocol that is TLS from the first byte.
+TLS_RECOGNISED: Final = "tls"
+TLS_PROTOCOLS: Final = frozenset(name for name, protocol in PROTOCOLS.items() if not protocol.starttls)
 _ENDINGS: Final = {Failure.CLOSED: "hangs up", Failure.RESET: "resets the connection"}
 _IN_WORDS: Final = {
     Failure.STARTTLS_NOT_OFFERED: "starttls-not-offered",
@@ -41,14 +46,28 @@ def opening_claims(case: Case) -> Iterator[Claim]:
         facts["awaited"] = probe.awaited
     if works(case.endpoint, TLS_FIRST):
         yield Claim(
-            "starttls-not-offered", {**facts, **waited(probe), "recognised": "TLS", "recognised_protocol": "tls"}
+            "starttls-not-offered",
+            {**facts, **waited(probe), "recognised": "TLS", "recognised_protocol": "tls", **row_protocol(case)},
         )
     elif probe.failure is Failure.SILENT:
-        yield Claim("no-greeting", {**facts, **waited(probe), **_heard(probe)})
+        received = _received_facts(probe)
+        if received and probe.awaited == GREETING:
+            received["partial"] = probe.bytes_received
+        yield Claim("no-greeting", {**facts, **waited(probe), **received})
     elif probe.failure in _ENDINGS:
         yield _ended(probe, facts)
     else:
         yield _answered(case, facts)
+
+
+def row_protocol(case: Case) -> dict[str, Any]:
+    """Return the protocol that this target's row should name, by what the port answered; nothing if the row may be right."""
+    recognised, asked = case.probe.recognised, case.target.protocol
+    named = next(iter(upgrades_of(recognised)), None)
+    if recognised == TLS_RECOGNISED or works(case.endpoint, TLS_FIRST):
+        named = protocol_of_port(case.target.port, TLS_PROTOCOLS) or f"{asked}s"
+        named = named if named in TLS_PROTOCOLS else TLS_RECOGNISED
+    return {} if named in (None, asked) else {"row_protocol": named}
 
 
 def waited(probe: Probe) -> dict[str, Any]:
@@ -87,7 +106,7 @@ def answer_word(probe: Probe) -> str:
     return str(probe.failure)
 
 
-def _heard(probe: Probe) -> dict[str, Any]:
+def _received_facts(probe: Probe) -> dict[str, Any]:
     if not probe.bytes_received:
         return {}
     facts: dict[str, Any] = {"bytes_received": probe.bytes_received}
@@ -98,18 +117,20 @@ def _heard(probe: Probe) -> dict[str, Any]:
 
 def _ended(probe: Probe, facts: dict[str, Any]) -> Claim:
     """Return what an end without an answer shows: that of the session, or of the upgrade where that was asked for last."""
-    facts |= {"failure": str(probe.failure), "ended": _ENDINGS[probe.failure], **_heard(probe)}  # type: ignore[index]
+    facts |= {"failure": str(probe.failure), "ended": _ENDINGS[probe.failure], **_received_facts(probe)}  # type: ignore[index]
     if probe.failure is Failure.CLOSED and probe.detail:
         facts["words"] = probe.detail
     if probe.bytes_received and probe.awaited in UPGRADES:
         return Claim("starttls-refused", facts)
+    if probe.awaited in UPGRADES:
+        facts["request"] = probe.awaited
     return Claim("session-refused", facts)
 
 
 def _answered(case: Case, facts: dict[str, Any]) -> Claim:
     probe = case.probe
     assert probe.failure is not None
-    facts |= plaintext_facts(probe)
+    facts |= plaintext_facts(probe) | row_protocol(case)
     words = readable(case.target.protocol, probe.detail or "")
     if words:
         facts["words"] = words

@@ -11,9 +11,17 @@ from typing import Any, Final
 
 from scanner.diagnosis.case import Case, followup, works
 from scanner.diagnosis.claim import Claim
-from scanner.diagnosis.rules.opening import OPENING_FAILURES, opening_claims, plaintext_facts, tried_at, waited
+from scanner.diagnosis.rules.opening import (
+    OPENING_FAILURES,
+    opening_claims,
+    plaintext_facts,
+    row_protocol,
+    tried_at,
+    waited,
+)
 from scanner.model.evidence import EndpointEvidence, Failure, Negotiation, Probe, Stage
 from scanner.starttls.protocols import PROTOCOLS
+from scanner.starttls.services import protocol_of_port
 from scanner.tls.offers import MODERN, TLS12, UNCOMPUTED_GROUPS
 from scanner.tls.registry_names import alert_name, cipher_name, cipher_suite, group_name, scheme_name, version_name
 
@@ -63,7 +71,7 @@ def refusal_claims(case: Case) -> Iterator[Claim]:
     elif probe.failure in OPENING_FAILURES or (probe.stage is Stage.STARTTLS and probe.failure in REFUSALS):
         yield from opening_claims(case)
     elif probe.failure is Failure.PLAINTEXT:
-        yield Claim("plaintext-on-tls-port", plaintext_facts(probe))
+        yield Claim("plaintext-on-tls-port", plaintext_facts(probe) | row_protocol(case))
     elif probe.failure in REFUSALS:
         facts = failure_facts(case)
         yield from _explained(case, facts) or (_unexplained(case, facts),)
@@ -263,11 +271,24 @@ def _unexplained(case: Case, facts: dict[str, Any]) -> Claim:
         if probe.first_bytes:
             facts["first_bytes"] = probe.first_bytes.hex()
         return Claim("malformed-handshake", facts)
+    if not began and probe.stage is Stage.HELLO:
+        facts |= _plain_start(case)
     if probe.failure is Failure.SILENT:
         return Claim("silent-after-hello", facts)
     if probe.failure is Failure.RESET and not began:
         return Claim("reset-after-hello", facts)
     return Claim("closed-during-handshake", facts)
+
+
+def _plain_start(case: Case) -> dict[str, Any]:
+    """Return which protocol that starts in plain text the port may have, where a hello was answered by nothing at all.
+
+    LDAP, PostgreSQL, SQL Server, RDP and XMPP wait for their client's first words, and hang up on a ClientHello.
+    """
+    usual = protocol_of_port(case.target.port, PROTOCOLS)
+    if usual is not None and PROTOCOLS[usual].starttls and not PROTOCOLS[case.target.protocol].starttls:
+        return {"port_protocol": usual}
+    return {"protocol_found_out": "tls"} if case.target.auto else {}
 
 
 def finish_claims(case: Case) -> Iterator[Claim]:

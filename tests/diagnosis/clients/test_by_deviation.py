@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scanner.diagnosis.clients.by_deviation import malformed_texts, oversized_texts, unoffered_scheme_texts
-from scanner.diagnosis.clients.endings import CLIENTS, OK
+from scanner.diagnosis.clients.endings import CLIENTS, OK, by_release
 from tests.helpers.evidence import target
 
 ALL = ["OpenSSL", "Go", "Java", "Chrome", "Firefox", "GnuTLS"]
@@ -53,7 +53,8 @@ def test_what_only_the_newest_openssl_knows_is_not_predicted(code: int) -> None:
 def test_a_scheme_that_was_not_offered() -> None:
     sha1 = {"signed_with": "rsa_pkcs1_sha1", "scheme_code": 0x0201, "refused_by": ["Chrome", "Go", "OpenSSL"]}
     texts = unoffered_scheme_texts(sha1, target())
-    assert {client for client, text in texts.items() if text == OK} == {"java", "firefox", "gnutls"}
+    assert {client for client, text in texts.items() if text == OK} == {"firefox", "gnutls"}
+    assert by_release(texts["java"])[1:] == ("Java 25", OK)
     md5 = {"signed_with": "rsa_pkcs1_md5", "scheme_code": 0x0101, "refused_by": ALL}
     assert OK not in unoffered_scheme_texts(md5, target()).values()
 

@@ -90,7 +90,7 @@ def test_silence_is_reported_with_what_was_waited_for_and_how_long(
             "session-refused",
             "hangs up when it is sent EHLO (smtp), before TLS could be asked for",
         ),
-        (Failure.CLOSED, {"awaited": "StartTLS"}, "session-refused", "hangs up when it is sent StartTLS"),
+        (Failure.CLOSED, {"awaited": "StartTLS"}, "session-refused", "hangs up without a word when the session begins"),
         (
             Failure.CLOSED,
             {"awaited": "STARTTLS", "bytes_received": 90, "detail": "220 mx"},
@@ -119,7 +119,7 @@ def test_a_port_that_is_shown_to_begin_with_tls_is_said_to() -> None:
     found = diagnosed(evidence(at(silent, tls_first=answered(sni="mx.example.org")), of=row))
     assert codes(found)[0] == "starttls-not-offered"
     assert "port 465 is not in plain smtp: it speaks TLS" in found.diagnoses[0]["summary"]
-    assert "`smtps` instead of `smtp`" in found.diagnoses[0]["remedy"]
+    assert "put `protocol` `smtps`" in found.diagnoses[0]["remedy"]
     # an answer that is no flight proves nothing
     found = diagnosed(evidence(at(silent, tls_first=failed(Failure.PLAINTEXT)), of=row))
     assert codes(found) == ["no-greeting"]
@@ -183,3 +183,45 @@ def test_codes_of_older_findings_are_still_judged() -> None:
     """A finding that does not say what was awaited, or how long."""
     assert codes(diagnosed(opening(Failure.SILENT))) == ["no-greeting"]
     assert codes(diagnosed(opening(Failure.CLOSED))) == ["session-refused"]
+
+
+# --- a row whose protocol seems wrong -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("protocol", "port", "recognised", "put"),
+    [
+        ("smtp", 143, "imap", "imap"),
+        ("imap", 25, "smtp", "smtp"),
+        ("pop3", 5432, "postgresql", "postgres"),
+        ("smtp", 465, "tls", "smtps"),
+        ("smtp", 2465, "tls", "smtps"),
+        ("imap", 993, "tls", "imaps"),
+        ("postgres", 5433, "tls", "tls"),
+        ("smtp", 443, "tls", "tls"),
+    ],
+)
+def test_the_remedy_names_the_protocol_that_the_port_speaks(
+    protocol: str, port: int, recognised: str, put: str
+) -> None:
+    probe = opening(Failure.STARTTLS_MALFORMED, recognised=recognised, first_bytes=b"x", bytes_received=1)
+    for language, sign in (("en", "put `protocol` "), ("zh", "`protocol` 写 ")):
+        found = diagnosed(
+            evidence(probe, of=target("mx.example.org", protocol=protocol, port=port)), language=language
+        ).diagnoses[0]
+        assert found["code"] == "starttls-not-offered" and found["evidence"]["row_protocol"] == put
+        assert f"{sign}`{put}`" in found["remedy"]
+
+
+def test_a_port_that_is_silent_and_speaks_tls_first_has_that_in_its_remedy() -> None:
+    silent = opening(Failure.SILENT, starttls_seconds=10.5, awaited="greeting")
+    seen = evidence(at(silent, tls_first=answered()), of=target("mx.example.org", protocol="imap", port=993))
+    (diagnosis,) = diagnosed(seen).diagnoses
+    assert "put `protocol` `imaps`" in diagnosis["remedy"]
+
+
+@pytest.mark.parametrize("recognised", ["http", "ssh", None])
+def test_plain_text_that_has_no_upgrade_names_no_protocol_to_put(recognised: str | None) -> None:
+    probe = opening(Failure.STARTTLS_MALFORMED, recognised=recognised, first_bytes=b"x", bytes_received=1)
+    diagnosis = diagnosis_of(probe)
+    assert "row_protocol" not in diagnosis["evidence"] and "put `protocol`" not in diagnosis["remedy"]

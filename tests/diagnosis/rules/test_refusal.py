@@ -337,3 +337,57 @@ def test_nothing_is_concluded_from_a_handshake_where_this_machine_is_in_doubt() 
 def test_what_does_not_show_that_a_handshake_cannot_be_finished(completion: Completion) -> None:
     seen = EndpointEvidence(ADDRESS, answered(**TLS12), completions={"finish": completion})
     assert codes(diagnosed(evidence(seen))) == []
+
+
+# --- a row whose protocol seems wrong -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recognised", "put"),
+    [
+        ("smtp", "smtp"),
+        ("imap", "imap"),
+        ("postgresql", "postgres"),
+        ("mysql", "mysql"),
+        ("http", None),
+        ("ssh", None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("protocol", ["tls", "https", "smtps"])
+def test_plain_text_with_an_upgrade_names_the_protocol_to_put(
+    protocol: str, recognised: str | None, put: str | None
+) -> None:
+    probe = failed(Failure.PLAINTEXT, recognised=recognised, first_bytes=b"220 ready", bytes_received=9)
+    (diagnosis,) = diagnosed(evidence(probe, of=target(protocol=protocol, port=2525))).diagnoses
+    assert diagnosis["code"] == "plaintext-on-tls-port"
+    assert diagnosis["evidence"].get("row_protocol") == put
+    assert (
+        f"answers as {recognised.upper() if recognised else ''}: put `protocol` `{put}`" in diagnosis["remedy"]
+    ) == (put is not None)
+
+
+@pytest.mark.parametrize("failure", [Failure.CLOSED, Failure.RESET, Failure.SILENT])
+@pytest.mark.parametrize(
+    ("port", "put"), [(5432, "postgres"), (389, "ldap"), (1433, "mssql"), (3389, "rdp"), (587, "smtp")]
+)
+def test_a_hello_that_gets_nothing_on_the_port_of_another_protocol_says_so(
+    failure: Failure, port: int, put: str
+) -> None:
+    (diagnosis,) = diagnosed(evidence(failed(failure), of=target(protocol="tls", port=port))).diagnoses
+    assert diagnosis["evidence"]["port_protocol"] == put
+    assert f"put `protocol` `{put}`" in diagnosis["remedy"] and "crash" not in diagnosis["remedy"]
+
+
+@pytest.mark.parametrize("failure", [Failure.CLOSED, Failure.RESET, Failure.SILENT])
+def test_a_row_that_leaves_the_protocol_open_is_told_which_it_may_be(failure: Failure) -> None:
+    (open_row,) = diagnosed(evidence(failed(failure), of=target(protocol="tls", port=1389, auto=True))).diagnoses
+    assert "`ldap`, `postgres`" in open_row["remedy"] and "crash" not in open_row["remedy"]
+    (closed,) = diagnosed(evidence(failed(failure), of=target(protocol="tls", port=1389))).diagnoses
+    assert "`ldap`" not in closed["remedy"]
+
+
+def test_a_server_that_began_to_answer_in_tls_has_the_right_protocol() -> None:
+    began = failed(Failure.CLOSED, bytes_received=900)
+    (diagnosis,) = diagnosed(evidence(began, of=target(protocol="tls", port=5432))).diagnoses
+    assert "port_protocol" not in diagnosis["evidence"]
