@@ -110,7 +110,7 @@ class RowParser:
         else:
             raise Unusable("the host is empty")
 
-        protocol = self._protocol(cells.protocol, scheme)
+        protocol = self._protocol(cells.protocol, scheme) if cells.protocol else scheme or self._default_protocol
         port = self._ports.get(cells.port) if host_port is None else None
         if port is None:
             port = self._port(cells.port, host_port, scheme, protocol)
@@ -134,9 +134,7 @@ class RowParser:
         return protocol
 
     def _protocol(self, cell: str, scheme: str | None) -> str:
-        """Return the protocol that the cell names, else the URL's scheme, else the default."""
-        if not cell:
-            return scheme or self._default_protocol
+        """Return the protocol that the cell names, or the URL's scheme where that says more."""
         protocol = protocol_named(cell.lower(), self._protocols)
         if protocol is None:
             if cell.lower() in ("http", "udp"):

@@ -109,6 +109,16 @@ def _csv_reason(error: str) -> str:
     return f"the line is not CSV ({printable(error)})"
 
 
+def _known(cell: str) -> str:
+    """Return a trimmed cell of a column that is known; empty where it only says that there is nothing."""
+    cell = cell.strip()
+    return "" if cell in EMPTY_CELLS else cell
+
+
+def _known_sni(cell: str) -> str:
+    return NO_SNI if cell.strip() == NO_SNI else _known(cell)
+
+
 def parse_table(
     lines: NumberedLines, columns: CsvColumns, parser: RowParser, decode: Callable[[bytes], str]
 ) -> Iterator[Target | InvalidRow]:
@@ -118,12 +128,6 @@ def parse_table(
     host, port, protocol = columns.host, columns.port, columns.protocol
     sni, address, identifier = columns.sni, columns.address, columns.id
     tag_columns, unnamed = columns.tags, columns.unnamed
-
-    def known(cells: list[str], index: int) -> str:
-        if index < 0:
-            return ""
-        cell = cells[index].strip()
-        return "" if cell in EMPTY_CELLS else cell
 
     for number, cells in _records(lines, columns, decode):
         if isinstance(cells, _BadRecord):
@@ -139,13 +143,12 @@ def parse_table(
         tags: dict[str, Any] = {name: cells[index].strip() for name, index in tag_columns}
         if unnamed:
             tags.update((name, cell) for name, index in unnamed if (cell := cells[index].strip()))
-        name = known(cells, sni)
         row_cells = RowCells(
-            known(cells, host),
-            known(cells, port),
-            known(cells, protocol),
-            name or (NO_SNI if sni >= 0 and cells[sni].strip() == NO_SNI else ""),
-            known(cells, address),
+            _known(cells[host]) if host >= 0 else "",
+            _known(cells[port]) if port >= 0 else "",
+            _known(cells[protocol]) if protocol >= 0 else "",
+            _known_sni(cells[sni]) if sni >= 0 else "",
+            _known(cells[address]) if address >= 0 else "",
             (cells[identifier].strip() or None) if identifier >= 0 else None,
         )
         if found > count and any(cell.strip() for cell in cells[count:]):
