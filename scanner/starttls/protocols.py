@@ -22,9 +22,10 @@ class Protocol(Struct, frozen=True):
 WEB_ALPN: Final = (b"h2", b"http/1.1")
 
 # What a greeting is recognised as -> the protocols whose opening is tried, in this order, where the row leaves the protocol open.
-# "220" begins the greetings of two protocols, and a stream header does not say who is expected.
+# "220" begins the greetings of three protocols, and a stream header does not say who is expected.
 _UPGRADES: Final = {
     "ftp": ("ftp", "smtp"),
+    "smtp": ("smtp", "lmtp"),
     "xmpp": ("xmpp", "xmpp-server"),
     "postgresql": ("postgres",),
 }

@@ -95,3 +95,17 @@ def test_a_healthy_server_has_no_failures(service: Service, pki: Pki) -> None:
             # what a server accepts from old clients is its administrator's choice
             assert alarms <= ({"weak-cipher-enabled", "legacy-version-enabled"} if enumerate_ else set()), alarms
             assert finding["outcome"] == ("warn" if alarms else "ok")
+
+
+@pytest.mark.parametrize(
+    "service", [one for one in SERVICES if one.protocol in GREETINGS], ids=lambda service: service.id
+)
+def test_the_protocol_is_found_out_by_the_greeting(service: Service, pki: Pki) -> None:
+    """Of a row that leaves it open, on a port that says nothing."""
+    start_or_skip(service)
+    credential = pki.issue("ec:P-256", name=NAME, address=loopback_address())
+    with running(service, credential, name=NAME, address=loopback_address(), tls=True) as site:
+        target = Target(1, NAME, site.port, "tls", NAME, address=site.address, auto=True)
+        finding = trio.run(scanned, target, ScanConfig(retries=0, rate_per_address=None), str(pki.roots_file))
+        assert finding["target"]["protocol"] == service.protocol and finding["target"]["auto"]
+        assert finding["outcome"] == "ok", finding["diagnoses"]

@@ -42,7 +42,8 @@ def test_only_web_clients_offer_alpn() -> None:
 @pytest.mark.parametrize(
     ("recognised", "protocols"),
     [
-        ("smtp", ("smtp",)),
+        ("smtp", ("smtp", "lmtp")),
+        ("imap", ("imap",)),
         ("postgresql", ("postgres",)),
         ("ftp", ("ftp", "smtp")),
         ("xmpp", ("xmpp", "xmpp-server")),
