@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from typing import TextIO, cast
+import signal
 
-from scanner.process import signals, streams
+# A signal that comes while modules are loaded waits until there is a handler: Python's own would end them with a traceback.
+_START = signal.pthread_sigmask(signal.SIG_BLOCK, ()) if hasattr(signal, "pthread_sigmask") else None
+if _START is not None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+
+import os  # noqa: E402
+import sys  # noqa: E402
+from typing import TextIO, cast  # noqa: E402
+
+from scanner.process import signals, streams  # noqa: E402
 
 
 def run() -> int:
@@ -14,6 +21,8 @@ def run() -> int:
     streams.prepare()
     try:
         signals.install()
+        if _START is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, _START)
         from scanner.cli import main
 
         status = main()

@@ -7,6 +7,7 @@ import random
 import resource
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -167,3 +168,49 @@ def test_a_low_file_limit_causes_no_findings(workers: str, tmp_path: Path) -> No
     # an error may only be about the resolver, which answers nothing
     assert all("resolver 127.0.0.1:9" in item.get("error", "resolver 127.0.0.1:9") for item in findings)
     assert not any("file" in str(diagnosis) for item in findings for diagnosis in item["diagnoses"])
+
+
+@pytest.mark.parametrize("count", [3, 40, COUNT])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_reader_that_goes_away_early_ends_a_scan_with_3(count: int, workers: str, tmp_path: Path) -> None:
+    path = tmp_path / "hosts.txt"
+    path.write_text("".join(f"127.5.0.{number}:9\n" for number in range(1, count + 1)))
+    words = command("scan", path, "-o", "-", "--no-progress", "--fail-on", "any", "--workers", workers)
+    for taken in (0, 1, 2):
+        reading, writing = os.pipe()
+        with subprocess.Popen(words, env=environment(), stdout=writing, stderr=subprocess.PIPE) as process:
+            os.close(writing)
+            while taken and os.read(reading, 1) != b"\n":
+                pass
+            os.close(reading)
+            assert process.stderr is not None
+            told = process.stderr.read()
+        assert process.returncode == 3, told
+        assert told.count(b"\n") == 1 and b"kept" in told
+
+
+def test_a_signal_while_modules_are_loaded_ends_in_one_line(inventory: Path) -> None:
+    """From the moment at which the first line of our own has run. Before, it is the interpreter's own start that is interrupted."""
+    program = (
+        "import scanner.__main__ as start, os, signal, sys; os.kill(os.getpid(), signal.{}); sys.exit(start.run())"
+    )
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        done = subprocess.run(
+            [sys.executable, "-c", program.format(name), "scan", str(inventory)],
+            env=environment(), capture_output=True, timeout=50, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout, done.stderr) == (3, b"", b"tlsweep: interrupted\n")
+
+
+def test_signals_reach_what_the_program_starts(tmp_path: Path) -> None:
+    """They are only held back until there is a handler."""
+    program = (
+        "import signal, scanner.__main__ as start\n"
+        "from scanner import cli\n"
+        "cli.main = lambda: print(signal.pthread_sigmask(signal.SIG_BLOCK, ())) or 0\n"
+        "start.run()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), capture_output=True, timeout=50, check=True
+    )
+    assert done.stdout == b"set()\n"

@@ -8,6 +8,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -373,3 +374,49 @@ def test_a_closed_pipe_is_noticed_while_nothing_is_written() -> None:
     with pytest.raises(OutputClosed):
         writer.check_reader()
     writer.close()
+
+
+def test_a_reader_that_leaves_what_was_written_is_output_closed() -> None:
+    reading, writing = os.pipe()
+    writer = Writer(writing, "standard output", regular=False)
+    writer.write(finding(1))
+    writer.write(finding(2))
+    writer.flush()  # it fits into the pipe, so that writing it tells nothing
+    assert os.read(reading, 20)
+    os.close(reading)
+    with pytest.raises(OutputClosed, match="the reader has gone, and left"):
+        writer.close()
+
+
+def test_a_reader_that_leaves_while_the_end_waits_for_it_is_output_closed() -> None:
+    reading, writing = os.pipe()
+    writer = Writer(writing, "standard output", regular=False)
+    writer.write(finding(1))
+    leaving = threading.Timer(0.05, os.close, (reading,))
+    leaving.start()
+    with pytest.raises(OutputClosed):
+        writer.close()
+    leaving.join()
+
+
+def test_a_reader_that_takes_everything_late_ends_well() -> None:
+    reading, writing = os.pipe()
+    writer = Writer(writing, "standard output", regular=False)
+    writer.write(finding(1))
+    taken: list[bytes] = []
+    late = threading.Timer(0.05, lambda: taken.append(os.read(reading, 65536)))
+    late.start()
+    writer.close()
+    late.join()
+    os.close(reading)
+    assert taken[0].endswith(b"\n")
+
+
+def test_a_reader_that_only_waits_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scanner.output.writer.READER_SECONDS", 0.02)
+    reading, writing = os.pipe()
+    writer = Writer(writing, "standard output", regular=False)
+    writer.write(finding(1))
+    writer.close()
+    assert os.read(reading, 65536).endswith(b"\n")
+    os.close(reading)
