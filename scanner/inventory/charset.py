@@ -127,15 +127,26 @@ class LineDecoder:
         self.only = False
         self.example = ""  # a word that shows whether the guess is right
         self._known = False
+        self._torn = b""  # the start of a character that goes on in the next block
 
-    def learn(self, block: bytes) -> bool:
-        """Look at a block of whole and torn lines; return True if a ``fallback`` was found with it."""
-        if self._known or block.isascii():
+    def learn(self, block: bytes, *, last: bool = False) -> bool:
+        """Look at the next block of the file, or at its end (``last``); return True if a ``fallback`` was found with it."""
+        if self._known:
+            return False
+        block, self._torn = self._torn + block, b""
+        if block.isascii():
+            return False
+        try:
+            used = codecs.utf_8_decode(block, "strict", False)[1]
+        except UnicodeDecodeError:
+            pass
+        else:
+            self._torn = block[used:]
             return False
         strange, fitting, size = [], 0, 0
         lines = block.splitlines()
-        if not block.endswith((b"\n", b"\r")) and len(lines) > 1:
-            lines.pop()  # a line that may be torn within a character
+        if not last and not block.endswith((b"\n", b"\r")) and len(lines[-1]) < SAMPLE:
+            self._torn = lines.pop()  # perhaps within a character
         for line in lines:
             if line.isascii():
                 continue

@@ -328,3 +328,5 @@ class _NumberedLines:
                 yield block[: block.index(newline) + 1] + block[block.rindex(newline) + 1 :]
             else:
                 yield block
+        if self.decoder.learn(b"", last=True):
+            self._on_guess()

@@ -9,7 +9,7 @@ from scanner.inventory.charset import SAMPLE, LineDecoder, as_utf8, guess, marke
 
 def learnt(block: bytes) -> LineDecoder:
     decoder = LineDecoder()
-    decoder.learn(block)
+    decoder.learn(block, last=True)
     return decoder
 
 
@@ -69,8 +69,23 @@ def test_ascii_and_utf8_are_no_guess() -> None:
     assert decoder.learn("b.example,Jörg\n".encode("cp1252")) and decoder.fallback == "cp1252"
 
 
-def test_a_character_torn_at_the_end_of_a_block_is_no_other_encoding() -> None:
-    assert not LineDecoder().learn("a.example,Jörg\nb.example,J\u00f6".encode()[:-1])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 30])
+def test_characters_torn_between_blocks_are_no_other_encoding(size: int) -> None:
+    text = "a.example,Jörg 張三\nb.example,Jö€\n".encode() * 3
+    decoder = LineDecoder()
+    assert not any(decoder.learn(text[at : at + size]) for at in range(0, len(text), size))
+    assert decoder.fallback is None
+
+
+@pytest.mark.parametrize("size", [13, 17, 40, 1000])
+def test_an_encoding_is_found_however_its_lines_are_torn(size: int) -> None:
+    text = "a.example,张三\nb.example,李四\nc.example,基础设施\n".encode("gbk") * 2
+    decoder = LineDecoder()
+    assert (
+        sum(decoder.learn(text[at : at + size]) for at in range(0, len(text), size)) + decoder.learn(b"", last=True)
+        == 1
+    )
+    assert decoder.fallback == "gb18030"
 
 
 @pytest.mark.parametrize("junk", [b"\xff\xfe\x81\x8d\x9d", bytes(range(128, 256)), b"\x81" * 40, b"a\0\xff"])

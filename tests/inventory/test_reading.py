@@ -364,3 +364,10 @@ def test_a_column_that_is_not_there_is_refused_in_one_line(tmp_path: Path, conte
     with pytest.raises(InventoryError, match="--column") as caught:
         open_inventory(str(path), protocols=PROTOCOLS, columns={"port": "Listener"})
     assert str(caught.value).isprintable()
+
+
+def test_a_single_line_without_an_end_has_its_encoding_too(tmp_path: Path) -> None:
+    (row,) = read(tmp_path, "host,负责人\na.example,李四".encode("gbk"))
+    assert row.tags == {"负责人": "李四"}
+    (row,) = read(tmp_path, "bücher.example".encode("cp1252"))
+    assert target(row).host == "xn--bcher-kva.example"
