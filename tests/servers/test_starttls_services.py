@@ -106,7 +106,10 @@ def test_the_protocol_is_found_out_by_the_greeting(service: Service, pki: Pki) -
     credential = pki.issue("ec:P-256", name=NAME, address=loopback_address())
     with running(service, credential, name=NAME, address=loopback_address(), tls=True) as site:
         target = Target(1, NAME, site.port, "tls", NAME, address=site.address, auto=True)
-        # Dovecot's sieve resets a connection that does not begin in its protocol, and with it sometimes its own greeting
-        finding = trio.run(scanned, target, ScanConfig(retries=4, rate_per_address=None), str(pki.roots_file))
+        # Dovecot's sieve hangs up on a hello, and its greeting is sometimes lost with the connection
+        for _ in range(6):
+            finding = trio.run(scanned, target, ScanConfig(rate_per_address=None), str(pki.roots_file))
+            if finding["target"]["protocol"] == service.protocol:
+                break
         assert finding["target"]["protocol"] == service.protocol and finding["target"]["auto"]
         assert finding["outcome"] == "ok", finding["diagnoses"]
